@@ -1,0 +1,41 @@
+/** Serves `/health` (200 ok, 503 degraded) and `/metrics` (Prometheus text) of a process. */
+import fastify from 'fastify'
+import type { Registry } from 'prom-client'
+import type { Health } from './health.ts'
+import { formatHostPort, type HostPort } from './option.ts'
+
+export interface MetricsServer {
+  close: () => Promise<void>
+}
+
+/** @throws Error with `code` EADDRINUSE and the like when it can't listen */
+export async function serveMetrics(at: HostPort, registry: Registry, health: Health): Promise<MetricsServer> {
+  const server = fastify({
+    requestTimeout: 10_000,
+    keepAliveTimeout: 5_000,
+    connectionTimeout: 10_000,
+    bodyLimit: 1024,
+    forceCloseConnections: true,
+    exposeHeadRoutes: true,
+  })
+  const names = new Set([
+    'localhost',
+    '127.0.0.1',
+    '[::1]',
+    at.host,
+    formatHostPort({ ...at, port: 0 }).replace(/:0$/, ''),
+  ])
+  // A page in a browser on this machine may reach loopback under a name of its own choice (DNS rebinding).
+  server.addHook('onRequest', async (request, reply) => {
+    const host = (request.headers.host ?? '').replace(/:\d+$/, '')
+    if (!names.has(host)) return reply.code(403).send('not served under this host name\n')
+    return undefined
+  })
+  server.get('/health', async (_, reply) => {
+    const report = health.report()
+    return reply.code(report.status === 'ok' ? 200 : 503).send(report)
+  })
+  server.get('/metrics', async (_, reply) => reply.type(registry.contentType).send(await registry.metrics()))
+  await server.listen({ host: at.host || '::', port: at.port })
+  return { close: () => server.close() }
+}

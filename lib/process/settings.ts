@@ -1,0 +1,248 @@
+/**
+ * Reads the settings of a process from the command line, the environment, a YAML file and the declared defaults, in
+ * this order of precedence. Pure but for reading the file: nothing is printed, no process is ended.
+ */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError, Option as CommanderOption } from 'commander'
+import { closest, distance } from 'fastest-levenshtein'
+import { isMap, isScalar, isSeq, LineCounter, parseDocument, type YAMLMap } from 'yaml'
+import { camelCase, flag, type Option, type OptionTable, type Settings } from './option.ts'
+import { commonOptions, type CommonOptions } from './common-options.ts'
+
+/** The names that may head a section in a configuration file shared by the whole pipeline. */
+export const processNames = ['wrapper', 'tracker', 'acct_etl', 'feeder', 'agent', 'linktool', 'console'] as const
+export type ProcessName = (typeof processNames)[number]
+
+/** What a program is and takes. */
+export interface Program<Table extends OptionTable> {
+  readonly name: ProcessName
+  /** Word that selects this program among several of one command, as in `linktool encode`. */
+  readonly subcommand?: string
+  /** The manual: what it does and how it is used; `--help` prints it before the options. */
+  readonly manual: string
+  readonly options: Table
+  /** Operands after the options, as in `[file...]`. None when absent. */
+  readonly operands?: string
+  /** Configuration file that is read when it exists and `--config` is not given. */
+  readonly configFile?: string
+}
+
+/** A program's own options over those that every process knows. */
+export type WithCommon<Table extends OptionTable> = Omit<CommonOptions, keyof Table> & Table
+
+export interface CommandLine<Table extends OptionTable> {
+  readonly settings: Settings<WithCommon<Table>>
+  readonly operands: readonly string[]
+  /** Validate only. */
+  readonly check: boolean
+}
+
+/** The user asked for text (`--help`, `--version`); print it and end well. */
+export class Asked extends Error {
+  override readonly name = 'Asked'
+}
+
+/** A setting is unknown, missing or bad. The message names where it came from, the setting and the fix. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError'
+}
+
+interface Found {
+  readonly text: string
+  readonly from: string
+}
+
+/**
+ * @param argv the words after the script's name
+ * @throws {Asked} for `--help` and `--version`
+ * @throws {SettingsError} at the first setting that is unknown, missing or bad
+ */
+export function readSettings<Table extends OptionTable>(
+  program: Program<Table>,
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  version: string,
+): CommandLine<Table> {
+  const table: OptionTable = { ...commonOptions, ...program.options }
+  const command = declare(program, table, version)
+  try {
+    command.parse(normalise(argv, table), { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    if (error.exitCode === 0) throw new Asked(helpOrVersion(error, command, version))
+    throw new SettingsError(error.message.replace(/^error: /, ''))
+  }
+  const given = command.opts<Record<string, string | boolean | undefined>>()
+  const fromLine = (name: string): Found | undefined => {
+    const value = given[camelCase(name)]
+    return value === undefined ? undefined : { text: String(value), from: `option --${name}` }
+  }
+  const fromEnv = (name: string, option: Option<unknown>): Found | undefined => {
+    const variable = environmentName(program.name, name, option)
+    const value = env[variable]
+    return value === undefined || value === '' ? undefined : { text: value, from: `environment variable ${variable}` }
+  }
+  const configOption = commonOptions.config
+  const configFile = (fromLine('config') ?? fromEnv('config', configOption))?.text
+  const file = readConfigFile(program.name, table, configFile ?? program.configFile, configFile !== undefined)
+
+  const settings: Record<string, unknown> = {}
+  for (const [name, option] of Object.entries(table)) {
+    const found = fromLine(name) ?? fromEnv(name, option) ?? file.get(name)
+    settings[camelCase(name)] = readOption(name, option, found)
+  }
+  return {
+    settings: settings as unknown as Settings<WithCommon<Table>>,
+    operands: command.args,
+    check: given['check'] === true,
+  }
+}
+
+/** `WRAPPER_IN_HOSTPORT` for the wrapper's `in-hostport`, unless the option names its own variable. */
+export function environmentName(process: ProcessName, name: string, option: Option<unknown>): string {
+  return option.env ?? `${process}_${name}`.replaceAll('-', '_').toUpperCase()
+}
+
+function readOption(name: string, option: Option<unknown>, found: Found | undefined): unknown {
+  if (found === undefined && option.default === undefined) {
+    if (option.required) throw new SettingsError(`--${name} ${option.kind.placeholder} is required: ${option.help}`)
+    return undefined
+  }
+  try {
+    return option.kind.read(found?.text ?? option.default ?? '')
+  } catch (error) {
+    const value = option.secret || found === undefined ? '' : ` ${JSON.stringify(found.text)}`
+    throw new SettingsError(`${found?.from ?? `default of ${name}`}: ${name}${value}: ${(error as Error).message}`)
+  }
+}
+
+function declare(program: Program<OptionTable>, table: OptionTable, version: string): Command {
+  const command = new Command()
+  command.name(`node cmd/${program.name}.ts${program.subcommand ? ` ${program.subcommand}` : ''}`)
+  command.description(program.manual.trim())
+  command.version(version, '--version', 'print the version')
+  command.helpOption('--help', 'print this manual')
+  command.exitOverride().configureOutput({ writeOut: () => undefined, writeErr: () => undefined })
+  command.configureHelp({ helpWidth: 100 })
+  if (program.operands) command.argument(program.operands)
+  else command.allowExcessArguments(false)
+  for (const [name, option] of Object.entries(table)) {
+    const placeholder = option.kind === flag ? '' : ` <${option.kind.placeholder}>`
+    const notes = [
+      ...(option.default === undefined
+        ? []
+        : [`default: ${option.kind === flag ? onOff(option.default) : option.default}`]),
+      ...(option.required ? ['required'] : []),
+      `environment: ${environmentName(program.name, name, option)}`,
+    ]
+    command.addOption(new CommanderOption(`--${name}${placeholder}`, `${option.help} (${notes.join('; ')})`))
+    if (option.kind === flag) command.addOption(new CommanderOption(`--no-${name}`).hideHelp())
+  }
+  command.addOption(new CommanderOption('--check', 'validate the configuration and end: 0 when it is good, else 1'))
+  return command
+}
+
+function onOff(value: string): string {
+  return flag.read(value) ? 'on' : 'off'
+}
+
+function helpOrVersion(error: CommanderError, command: Command, version: string): string {
+  return error.code === 'commander.version' ? version : command.helpInformation()
+}
+
+/** Older spellings: `-in_hostport X`, `--in_hostport=X`, `--track-open=false`. */
+function normalise(argv: readonly string[], table: OptionTable): string[] {
+  const words: string[] = []
+  for (const [index, word] of argv.entries()) {
+    if (word === '--') return [...words, ...argv.slice(index)]
+    const match = /^--?([A-Za-z][\w-]+)(=.*)?$/s.exec(word)
+    if (!match?.[1]) {
+      words.push(word)
+      continue
+    }
+    const name = match[1].replaceAll('_', '-')
+    const value = match[2]
+    if (value !== undefined && table[name]?.kind === flag) {
+      words.push(readFlagWord(name, value.slice(1)))
+    } else words.push(`--${name}${value ?? ''}`)
+  }
+  return words
+}
+
+function readFlagWord(name: string, value: string): string {
+  try {
+    return flag.read(value) ? `--${name}` : `--no-${name}`
+  } catch (error) {
+    throw new SettingsError(`option --${name} ${JSON.stringify(value)}: ${(error as Error).message}`)
+  }
+}
+
+/**
+ * The settings in a YAML file that are meant for this process: those at the top, and over them those in the section
+ * that bears its name. Sections of other processes are theirs to judge.
+ */
+function readConfigFile(
+  process: ProcessName,
+  table: OptionTable,
+  file: string | undefined,
+  mustExist: boolean,
+): ReadonlyMap<string, Found> {
+  const found = new Map<string, Found>()
+  if (file === undefined) return found
+  let source: string
+  try {
+    source = readFileSync(file, 'utf8')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' && !mustExist) return found
+    throw new SettingsError(`configuration file ${file} can't be read (${code}): check the path and its permissions`)
+  }
+  const lines = new LineCounter()
+  const document = parseDocument(source, { lineCounter: lines })
+  const flaw = document.errors[0]
+  if (flaw)
+    throw new SettingsError(`${file}:${flaw.linePos?.[0].line ?? 1}: not valid YAML: ${flaw.message.split('\n')[0]}`)
+  if (document.contents === null) return found
+  if (!isMap(document.contents)) throw new SettingsError(`${file}:1: expected lines of the form name: value`)
+  const where = (range: readonly [number, number, number] | null | undefined) =>
+    `${file}:${lines.linePos(range?.[0] ?? 0).line}`
+
+  const readMap = (map: YAMLMap, section: string | undefined) => {
+    for (const pair of map.items) {
+      const key = isScalar(pair.key) ? String(pair.key.value) : ''
+      const at = where(isScalar(pair.key) ? pair.key.range : undefined)
+      const name = key.replaceAll('_', '-')
+      if (section === undefined && (processNames as readonly string[]).includes(key)) {
+        if (key !== process || pair.value === null || (isScalar(pair.value) && pair.value.value === null)) continue
+        if (!isMap(pair.value)) throw new SettingsError(`${at}: ${key}: expected settings, one a line, indented`)
+        continue
+      }
+      if (table[name] === undefined || name === 'config') throw new SettingsError(unknownName(at, key, section, table))
+      const items: readonly unknown[] = isSeq(pair.value) ? pair.value.items : [pair.value]
+      const texts = items.map(scalarText)
+      if (texts.every(text => text !== undefined)) found.set(name, { text: texts.join(','), from: at })
+      else throw new SettingsError(`${at}: ${key}: expected a value`)
+    }
+  }
+  readMap(document.contents, undefined)
+  const section = document.contents.get(process)
+  if (isMap(section)) readMap(section, process)
+  return found
+}
+
+function scalarText(node: unknown): string | undefined {
+  const value = isScalar(node) ? node.value : undefined
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+    ? String(value)
+    : undefined
+}
+
+function unknownName(at: string, key: string, section: string | undefined, table: OptionTable): string {
+  const names = [
+    ...Object.keys(table).filter(name => name !== 'config'),
+    ...(section === undefined ? processNames : []),
+  ]
+  const near = closest(key, names)
+  const hint = distance(key, near) <= Math.max(2, key.length / 3) ? ` Did you mean ${near}?` : ''
+  return `${at}: unknown setting ${JSON.stringify(key)}${section ? ` of ${section}` : ''}.${hint}`
+}

@@ -1,0 +1,32 @@
+/** `X-Sp-Message-Id`, the identity that ties opens, clicks and accounting records to a message. */
+import { randomBytes } from 'node:crypto'
+
+/** The header that carries it. */
+export const messageIdHeader = 'X-Sp-Message-Id'
+/** The header that carries the message's UUID. */
+export const uuidHeader = 'X-Sendpost-Message-UUID'
+
+/** Longest id that is accepted from a generator, in characters. */
+export const messageIdCharsMax = 64
+
+/**
+ * A new id in SparkPost form: 20 hex digits, `0000`, the Unix time in seconds as four bytes little-endian, four random
+ * bytes.
+ */
+export function newMessageId(nowMs: number, random: Uint8Array = randomBytes(4)): string {
+  const id = Buffer.alloc(10)
+  id.writeUInt32LE(Math.floor(nowMs / 1000) >>> 0, 2)
+  id.set(random.subarray(0, 4), 6)
+  return id.toString('hex')
+}
+
+/** When a message with an id in SparkPost form was stamped, Unix time in milliseconds; undefined for any other form. */
+export function messageIdTime(id: string): number | undefined {
+  if (!/^0000[0-9a-f]{16}$/i.test(id)) return undefined
+  return Buffer.from(id.slice(4, 12), 'hex').readUInt32LE(0) * 1000
+}
+
+/** Whether an id set by a generator can be kept: 1 to 64 visible ASCII characters without white space. */
+export function isUsableMessageId(id: string): boolean {
+  return id.length <= messageIdCharsMax && /^[!-~]+$/.test(id)
+}
