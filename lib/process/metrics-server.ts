@@ -1,4 +1,6 @@
-/** Serves `/health` (200 ok, 503 degraded) and `/metrics` (Prometheus text) of a process. */
+/**
+ * Serves `/health` (200 ok, 503 degraded; its `pid` tells a supervisor whose answer it is) and `/metrics` (Prometheus text) of a process.
+ */
 import fastify from 'fastify'
 import type { Registry } from 'prom-client'
 import type { Health } from './health.ts'
@@ -33,7 +35,7 @@ export async function serveMetrics(at: HostPort, registry: Registry, health: Hea
   })
   server.get('/health', async (_, reply) => {
     const report = health.report()
-    return reply.code(report.status === 'ok' ? 200 : 503).send(report)
+    return reply.code(report.status === 'ok' ? 200 : 503).send({ ...report, pid: process.pid })
   })
   server.get('/metrics', async (_, reply) => reply.type(registry.contentType).send(await registry.metrics()))
   await server.listen({ host: at.host || '::', port: at.port })

@@ -10,7 +10,16 @@ import { camelCase, flag, type Option, type OptionTable, type Settings } from '.
 import { commonOptions, type CommonOptions } from './common-options.ts'
 
 /** The names that may head a section in a configuration file shared by the whole pipeline. */
-export const processNames = ['wrapper', 'tracker', 'acct_etl', 'feeder', 'agent', 'linktool', 'console'] as const
+export const processNames = [
+  'wrapper',
+  'tracker',
+  'acct_etl',
+  'feeder',
+  'agent',
+  'linktool',
+  'console',
+  'pipeline',
+] as const
 export type ProcessName = (typeof processNames)[number]
 
 /** What a program is and takes. */
@@ -18,6 +27,8 @@ export interface Program<Table extends OptionTable> {
   readonly name: ProcessName
   /** Word that selects this program among several of one command, as in `linktool encode`. */
   readonly subcommand?: string
+  /** How it is called, when it is not `node cmd/NAME.ts`. */
+  readonly calledAs?: string
   /** The manual: what it does and how it is used; `--help` prints it before the options. */
   readonly manual: string
   readonly options: Table
@@ -118,7 +129,8 @@ function readOption(name: string, option: Option<unknown>, found: Found | undefi
 
 function declare(program: Program<OptionTable>, table: OptionTable, version: string): Command {
   const command = new Command()
-  command.name(`node cmd/${program.name}.ts${program.subcommand ? ` ${program.subcommand}` : ''}`)
+  const call = program.calledAs ?? `node cmd/${program.name}.ts`
+  command.name(program.subcommand ? `${call} ${program.subcommand}` : call)
   command.description(program.manual.trim())
   command.version(version, '--version', 'print the version')
   command.helpOption('--help', 'print this manual')

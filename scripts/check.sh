@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# npm run check: format, lint, types and unit tests; quick, needs no servers.
+set -eu
+. "$(dirname "$0")/environment.sh"
+cd "$root"
+need_node
+need_modules
+bin=node_modules/.bin
+$bin/oxfmt --check .
+$bin/oxlint --type-aware --deny-warnings
+$bin/tsc -p .
+"$NODE" --test --test-reporter=dot 'lib/**/*.test.ts' 'test/structure/*.test.ts'
