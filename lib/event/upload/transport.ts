@@ -1,0 +1,95 @@
+/** HTTP requests of the uploader: kept-open connections, HTTP/1.1 or 2, proxies from the environment, hard time limits. */
+import { Agent, EnvHttpProxyAgent, request, type Dispatcher } from 'undici'
+import { answerBytesMax, type HttpAnswer } from './answer.ts'
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST'
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+}
+
+export interface Transport {
+  /**
+   * One request. Redirects are never followed: they would carry the key elsewhere.
+   * @throws Error, in its own words, when no answer came within the time limit
+   */
+  send: (request: HttpRequest, signal?: AbortSignal) => Promise<HttpAnswer>
+  close: () => Promise<void>
+}
+
+export interface TransportOptions {
+  /** From the first byte sent to the last read. Default 30 s. */
+  readonly timeoutMs?: number
+  /** Connections kept to one origin. Default 8. */
+  readonly connectionsMax?: number
+}
+
+/** Whether the environment names a proxy (`HTTP_PROXY`, `HTTPS_PROXY`, in either case). */
+function proxyWanted(env: Readonly<Record<string, string | undefined>>): boolean {
+  return ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'].some(name => (env[name] ?? '') !== '')
+}
+
+/** `NO_PROXY` is honoured as well. */
+export function openTransport(options: TransportOptions = {}, env = process.env): Transport {
+  const timeoutMs = options.timeoutMs ?? 30_000
+  const limits = {
+    allowH2: true,
+    connections: options.connectionsMax ?? 8,
+    connect: { timeout: Math.min(10_000, timeoutMs) },
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    keepAliveTimeout: 30_000,
+    // One request at a time on an HTTP/1.1 connection: pipelined batches would share one fate.
+    pipelining: 1,
+  }
+  const dispatcher: Dispatcher = proxyWanted(env) ? new EnvHttpProxyAgent(limits) : new Agent(limits)
+  let closed: Promise<void> | undefined
+  return {
+    send: async ({ method, url, headers, body }, signal) => {
+      const deadline = AbortSignal.timeout(timeoutMs)
+      try {
+        const response = await request(url, {
+          dispatcher,
+          method,
+          headers,
+          ...(body && { body }),
+          signal: signal ? AbortSignal.any([deadline, signal]) : deadline,
+        })
+        return {
+          status: response.statusCode,
+          headers: response.headers,
+          body: await beginning(response.body),
+        }
+      } catch (error) {
+        throw new Error(deadline.aborted ? `no answer within ${timeoutMs / 1000} s` : failure(error), { cause: error })
+      }
+    },
+    close: () => (closed ??= dispatcher.close()),
+  }
+}
+
+/** The first 64 KiB of a body as text. What follows is not waited for. */
+async function beginning(body: Dispatcher.ResponseData['body']): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    bytes += chunk.length
+    // Leaving the loop destroys the stream, and with it the connection: nobody sends so much in earnest.
+    if (bytes >= answerBytesMax) break
+  }
+  return Buffer.concat(chunks).subarray(0, answerBytesMax).toString('utf8')
+}
+
+/** Code or name of a failure; never its message, which may repeat a proxy's URL with its password. */
+function failure(error: unknown): string {
+  const { errors, cause, name } = error as { errors?: unknown[]; cause?: unknown; name?: string }
+  const code = codeOf(error) ?? codeOf(errors?.[0]) ?? codeOf(cause) ?? name ?? 'unknown'
+  return `no connection (${code})`
+}
+
+function codeOf(error: unknown): string | undefined {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? code : undefined
+}
