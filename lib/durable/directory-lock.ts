@@ -1,0 +1,122 @@
+/**
+ * A folder with one owner: the file `lock` in it names the process that has it. A lock whose process is gone is taken
+ * over, also when its number has been given to another process since (the time it started at is part of the lock).
+ *
+ * Processes that don't see each other (two containers with the folder mounted in both) can't be told apart from dead
+ * ones: don't share a state folder between them.
+ */
+import { readFileSync } from 'node:fs'
+import { link, mkdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { StartError } from '../process/run.ts'
+
+export interface DirectoryLock {
+  /** Gives the folder up; idempotent. */
+  release: () => Promise<void>
+}
+
+const held = new Set<string>()
+/** A take-over lasts milliseconds; a guard that is older belongs to a process that died during one. */
+const takeOverMsMax = 10_000
+
+/**
+ * Takes the folder for this process; makes it (mode 0700) when it is not there.
+ * @throws {StartError} when a live process has it, or it can't be written
+ */
+export async function lockDirectory(dir: string): Promise<DirectoryLock> {
+  const path = join(dir, 'lock')
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 })
+    for (let attempt = 0; ; attempt++) {
+      const owner = await claim(dir, path)
+      if (owner === undefined) break
+      if (isAlive(owner, path)) {
+        throw new StartError(`${dir} is in use by process ${owner.pid}: stop that one or choose another folder`)
+      }
+      if (attempt === 5) throw new StartError(`${dir} is being taken by another process: choose another folder`)
+      await removeStale(path, owner)
+    }
+  } catch (error) {
+    if (error instanceof StartError) throw error
+    const { code } = error as NodeJS.ErrnoException
+    throw new StartError(`${dir} can't be written (${code}): check that it exists, its owner and free space`)
+  }
+  held.add(path)
+  let isHeld = true
+  return {
+    release: async () => {
+      if (!isHeld) return
+      isHeld = false
+      held.delete(path)
+      await unlink(path).catch(() => undefined)
+    },
+  }
+}
+
+interface Owner {
+  readonly pid: number
+  readonly started: string
+  readonly text: string
+}
+
+/** Takes the lock when nobody has it, else says who does. The lock appears with its content, in one step. */
+async function claim(dir: string, path: string): Promise<Owner | undefined> {
+  const beside = join(dir, `lock.${process.pid}`)
+  await writeFile(beside, `${process.pid} ${startTime(process.pid)}\n`, { mode: 0o600 })
+  try {
+    await link(beside, path)
+    return undefined
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    await unlink(beside).catch(() => undefined)
+  }
+  const text = await readFile(path, 'utf8').catch(() => '')
+  const [pid, started] = text.trim().split(' ')
+  return { pid: Number(pid), started: started ?? '', text }
+}
+
+/** Removes the lock of a dead process. Two that find it stale must not remove each other's fresh one: hence a guard. */
+async function removeStale(path: string, stale: Owner): Promise<void> {
+  const guard = `${path}.taking`
+  try {
+    await writeFile(guard, '', { flag: 'wx' })
+  } catch {
+    const age = await stat(guard).then(
+      found => Date.now() - found.mtimeMs,
+      () => 0,
+    )
+    if (age > takeOverMsMax) await unlink(guard).catch(() => undefined)
+    await new Promise(resolve => setTimeout(resolve, 20))
+    return
+  }
+  try {
+    if ((await readFile(path, 'utf8').catch(() => undefined)) === stale.text) await unlink(path)
+  } finally {
+    await unlink(guard).catch(() => undefined)
+  }
+}
+
+function isAlive({ pid, started }: Owner, path: string): boolean {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return false
+  if (pid === process.pid) return held.has(path)
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+  }
+  const now = startTime(pid)
+  return now === '?' || started === '?' || now === started
+}
+
+/** When a process started, in clock ticks since boot (proc(5), field 22), with the boot's id; `?` where unknown. */
+function startTime(pid: number): string {
+  try {
+    const status = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+    // The second field is the program's name and may contain spaces and parentheses.
+    return `${status.slice(status.lastIndexOf(')') + 2).split(' ')[19]}@${boot}`
+  } catch {
+    return '?'
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * How far a segment log has been released, kept beside its segments: two slots of `[u64 sequence][u64 count of
+ * writes][u32 CRC-32 of the two]`, written in turn and in place, so that a torn write leaves the other slot and a full
+ * disk is no obstacle. It is a cache: without it more is read again, never less.
+ */
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import type { FileSystem, OpenFile } from './file-system.ts'
+
+const slotBytes = 20
+
+export class ReleasePosition {
+  /** Sequence of the last record that is not needed any more; 0 when none was released yet. */
+  seq: number
+  readonly #file: OpenFile
+  #writes: number
+
+  private constructor(file: OpenFile, seq: number, writes: number) {
+    this.#file = file
+    this.seq = seq
+    this.#writes = writes
+  }
+
+  static async open(dir: string, files: FileSystem): Promise<ReleasePosition> {
+    const path = join(dir, 'released')
+    let file
+    try {
+      file = await files.open(path, 'update')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      file = await files.open(path, 'create')
+      await file.write(Buffer.alloc(2 * slotBytes), 0)
+      await file.datasync()
+      await files.syncDirectory(dir)
+    }
+    const bytes = Buffer.alloc(2 * slotBytes)
+    await file.read(bytes, 0)
+    const slots = [readSlot(bytes, 0), readSlot(bytes, 1)].filter(slot => slot !== undefined)
+    const newest = slots.toSorted((a, b) => b.writes - a.writes)[0]
+    return new ReleasePosition(file, newest?.seq ?? 0, newest?.writes ?? 0)
+  }
+
+  /** Remembers the position. Survives the end of the process at once, a power failure after `sync`. */
+  async set(seq: number): Promise<void> {
+    this.seq = seq
+    this.#writes++
+    const slot = Buffer.alloc(slotBytes)
+    slot.writeBigUInt64BE(BigInt(seq), 0)
+    slot.writeBigUInt64BE(BigInt(this.#writes), 8)
+    slot.writeUInt32BE(crc32(slot.subarray(0, 16)), 16)
+    await this.#file.write(slot, (this.#writes % 2) * slotBytes)
+  }
+
+  async sync(): Promise<void> {
+    await this.#file.datasync()
+  }
+
+  async close(): Promise<void> {
+    await this.#file.datasync().catch(() => undefined)
+    await this.#file.close().catch(() => undefined)
+  }
+}
+
+function readSlot(bytes: Buffer, slot: number): { seq: number; writes: number } | undefined {
+  const at = slot * slotBytes
+  if (bytes.readUInt32BE(at + 16) !== crc32(bytes.subarray(at, at + 16))) return undefined
+  const seq = Number(bytes.readBigUInt64BE(at))
+  const writes = Number(bytes.readBigUInt64BE(at + 8))
+  return writes === 0 || !Number.isSafeInteger(seq) ? undefined : { seq, writes }
+}

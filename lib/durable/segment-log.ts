@@ -1,0 +1,467 @@
+/**
+ * A durable queue of records in a folder: appended at the end, read in order, released from the front.
+ *
+ * What holds:
+ * - `append` settles only when its record would survive a power failure; all that wait share one fdatasync;
+ * - records come back in the order of their sequence, each exactly as it was written, or not at all;
+ * - a record that was released comes back only when the machine lost power before the release reached the disk, or the
+ *   file `released` was damaged: then from the beginning of the oldest segment on;
+ * - a record whose `append` was rejected may come back after a crash, never twice;
+ * - damage costs the records that it hit and those behind them in the same segment; it is reported, what is damaged is
+ *   kept as `*.corrupt-…`, and the log goes on;
+ * - it never takes more than `bytesMax` and one segment of disk; releasing needs no space.
+ *
+ * Format: docs/durable-log.md.
+ */
+import { join } from 'node:path'
+import { lockDirectory, type DirectoryLock } from './directory-lock.ts'
+import { fileSystem, type FileSystem, type OpenFile } from './file-system.ts'
+import { ReleasePosition } from './release-position.ts'
+import { scanSegment, segmentFirstSeq, segmentPath, type Segment } from './segment.ts'
+import { encodeRecord, payloadBytesMax, recordHeaderBytes, type SegmentRecord } from './segment-record.ts'
+
+export type { SegmentRecord } from './segment-record.ts'
+
+/** The log has reached its `bytesMax`, or the disk is full; nothing was stored. */
+export class SegmentLogFull extends Error {
+  override readonly name = 'SegmentLogFull'
+}
+
+/** Records that could not be read back. */
+export interface Damage {
+  /** The file that was damaged. */
+  readonly file: string
+  readonly reason: string
+  /** How many records are missing; undefined where that can't be known. */
+  readonly recordsMissing: number | undefined
+  /** Where the damaged bytes were kept, for people. */
+  readonly savedAs: string | undefined
+}
+
+export interface SegmentLogOptions {
+  /** Folder of its own; made when it is not there. */
+  readonly dir: string
+  /** Most that it may take on disk, in bytes, give or take one segment. */
+  readonly bytesMax: number
+  /** Size at which a new file is begun, in bytes. 4 MiB. */
+  readonly segmentBytes?: number
+  readonly onDamage?: (damage: Damage) => void
+  readonly files?: FileSystem
+}
+
+interface Waiting {
+  readonly payload: Uint8Array
+  readonly resolve: (seq: number) => void
+  readonly reject: (error: Error) => void
+}
+
+const defaultSegmentBytes = 4 << 20
+/** Most that is written before an fdatasync, in bytes. */
+const groupBytesMax = 1 << 20
+/** Copies of damaged bytes that are kept, newest first. */
+const corruptFilesMax = 8
+
+export class SegmentLog {
+  readonly #dir: string
+  readonly #bytesMax: number
+  readonly #segmentBytes: number
+  readonly #files: FileSystem
+  readonly #onDamage: (damage: Damage) => void
+  readonly #lock: DirectoryLock
+  readonly #released: ReleasePosition
+  /** In order of sequence. The last may be open for appends. */
+  readonly #segments: Segment[] = []
+  #active: { readonly segment: Segment; readonly file: OpenFile } | undefined
+  #reader: { readonly segment: Segment; readonly file: OpenFile; offset: number; seq: number } | undefined
+  #nextSeq = 1
+  #waiting: Waiting[] = []
+  #waitingBytes = 0
+  /** Appending and removing of segments, one after the other. */
+  #writing: Promise<void> = Promise.resolve()
+  #isFlushing = false
+  #reading: Promise<unknown> = Promise.resolve()
+  #isClosed = false
+
+  private constructor(options: SegmentLogOptions, lock: DirectoryLock, released: ReleasePosition) {
+    this.#dir = options.dir
+    this.#bytesMax = options.bytesMax
+    this.#segmentBytes = options.segmentBytes ?? defaultSegmentBytes
+    this.#files = options.files ?? fileSystem
+    this.#onDamage = options.onDamage ?? (() => undefined)
+    this.#lock = lock
+    this.#released = released
+  }
+
+  /**
+   * Opens the log, makes it when it is not there. Damage is reported and never a reason not to start.
+   * @throws {StartError} when another live process has it open or the folder can't be written
+   */
+  static async open(options: SegmentLogOptions): Promise<SegmentLog> {
+    const files = options.files ?? fileSystem
+    const lock = await lockDirectory(options.dir)
+    try {
+      const log = new SegmentLog(options, lock, await ReleasePosition.open(options.dir, files))
+      await log.#recover()
+      return log
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  }
+
+  /** What it takes on disk at the moment, in bytes; released records count until their segment is removed. */
+  get bytes(): number {
+    let sum = 0
+    for (const segment of this.#segments) sum += segment.bytes
+    return sum
+  }
+
+  /** The sequence of the oldest record that is not released; lastSeq + 1 when there is none. */
+  get firstSeq(): number {
+    return Math.max(this.#released.seq + 1, this.#segments[0]?.firstSeq ?? this.#nextSeq)
+  }
+
+  /** The sequence of the newest record that is safe on disk; 0 in a new log. */
+  get lastSeq(): number {
+    return this.#nextSeq - 1
+  }
+
+  /** The sequence through which records were released. */
+  get releasedSeq(): number {
+    return this.#released.seq
+  }
+
+  /**
+   * Appends a record; settles with its sequence when it is safe on disk.
+   * @param payload 1 byte to 1 MiB; not to be changed until settled
+   * @throws {SegmentLogFull} at `bytesMax` or when the disk is full
+   * @throws Error of the file system when it can't be stored for another reason
+   */
+  append(payload: Uint8Array): Promise<number> {
+    const size = recordHeaderBytes + payload.length
+    if (payload.length === 0 || payload.length > payloadBytesMax) {
+      return Promise.reject(new RangeError(`a record of ${payload.length} bytes: expected 1 to ${payloadBytesMax}`))
+    }
+    if (this.#isClosed) return Promise.reject(new Error(`${this.#dir} is closed`))
+    if (this.bytes + this.#waitingBytes + size > this.#bytesMax) {
+      return Promise.reject(new SegmentLogFull(`${this.#dir} has reached its ${this.#bytesMax} bytes`))
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ payload, resolve, reject })
+      this.#waitingBytes += size
+      if (this.#isFlushing) return
+      this.#isFlushing = true
+      void this.#exclusively(() => this.#flush())
+    })
+  }
+
+  /**
+   * The records behind `afterSeq` that are safe on disk and not released, oldest first: as many as fit in `bytesMax`
+   * bytes of payload, at least one when there is one.
+   */
+  read(afterSeq: number, bytesMax: number): Promise<SegmentRecord[]> {
+    const result = this.#reading.then(() => this.#read(afterSeq, bytesMax))
+    this.#reading = result.catch(() => undefined)
+    return result
+  }
+
+  /** States that the records through this sequence are not needed any more; removes the files that are done. */
+  release(throughSeq: number): Promise<void> {
+    return this.#exclusively(async () => {
+      const seq = Math.min(throughSeq, this.lastSeq)
+      if (seq <= this.#released.seq) return
+      // An error leaves the old position on disk: more is read again after a restart, nothing is lost.
+      await this.#released.set(seq).catch(() => undefined)
+      await this.#removeReleased(this.#segmentBytes / 4)
+    })
+  }
+
+  /** Waits for the appends under way, then gives up the folder; idempotent. Removes the files when all is released. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return this.#writing
+    this.#isClosed = true
+    await this.#reading
+    return this.#exclusively(async () => {
+      await this.#removeReleased(0)
+      await this.#active?.file.close().catch(() => undefined)
+      await this.#reader?.file.close().catch(() => undefined)
+      this.#active = undefined
+      this.#reader = undefined
+      await this.#released.close()
+      await this.#lock.release()
+    })
+  }
+
+  #exclusively(step: () => Promise<void>): Promise<void> {
+    const result = this.#writing.then(step)
+    this.#writing = result.catch(() => undefined)
+    return result
+  }
+
+  async #flush(): Promise<void> {
+    try {
+      while (this.#waiting.length > 0) {
+        const group = this.#takeGroup()
+        try {
+          const firstSeq = await this.#store(group)
+          for (const [index, { resolve }] of group.entries()) resolve(firstSeq + index)
+        } catch (error) {
+          for (const { reject } of group) reject(error as Error)
+        }
+      }
+    } finally {
+      this.#isFlushing = false
+    }
+  }
+
+  #takeGroup(): Waiting[] {
+    let count = 0
+    let size = 0
+    while (count < this.#waiting.length && size < groupBytesMax) {
+      size += recordHeaderBytes + this.#waiting[count]!.payload.length
+      count++
+    }
+    const group = this.#waiting.slice(0, count)
+    this.#waiting = this.#waiting.slice(count)
+    this.#waitingBytes -= size
+    return group
+  }
+
+  /** Makes a group safe on disk and gives its first sequence. */
+  async #store(group: readonly Waiting[]): Promise<number> {
+    let size = 0
+    for (const { payload } of group) size += recordHeaderBytes + payload.length
+    const bytes = Buffer.allocUnsafe(size)
+    let offset = 0
+    for (const [index, { payload }] of group.entries()) {
+      offset = encodeRecord(bytes, offset, this.#nextSeq + index, payload)
+    }
+    try {
+      await this.#write(bytes, group.length)
+    } catch (error) {
+      await this.#abandonActive()
+      // A full disk is no fault of the file: a second one would not help.
+      if (isFullDisk(error)) throw full(this.#dir, error)
+      try {
+        // After a failed fdatasync the kernel may have dropped the pages: a second one on the same file proves nothing.
+        await this.#write(bytes, group.length)
+      } catch (again) {
+        await this.#abandonActive()
+        throw isFullDisk(again) ? full(this.#dir, again) : (again as Error)
+      }
+    }
+    const firstSeq = this.#nextSeq
+    this.#nextSeq += group.length
+    return firstSeq
+  }
+
+  async #write(bytes: Buffer, records: number): Promise<void> {
+    if (this.#active && this.#active.segment.bytes + bytes.length > this.#segmentBytes) {
+      const { file, segment } = this.#active
+      if (segment.bytes > 0) {
+        this.#active = undefined
+        await file.close().catch(() => undefined)
+        await this.#removeReleased(0)
+      }
+    }
+    this.#active ??= await this.#createSegment()
+    const { segment, file } = this.#active
+    await file.write(bytes, segment.bytes)
+    await file.datasync()
+    segment.bytes += bytes.length
+    segment.lastSeq += records
+  }
+
+  async #createSegment(): Promise<{ segment: Segment; file: OpenFile }> {
+    const path = segmentPath(this.#dir, this.#nextSeq)
+    const file = await this.#files.open(path, 'create')
+    const segment = { path, firstSeq: this.#nextSeq, lastSeq: this.#nextSeq - 1, bytes: 0 }
+    this.#segments.push(segment)
+    this.#active = { segment, file }
+    await this.#files.syncDirectory(this.#dir)
+    return this.#active
+  }
+
+  /** Gives up the segment that failed, without what was not yet safe in it. */
+  async #abandonActive(): Promise<void> {
+    if (!this.#active) return
+    const { segment, file } = this.#active
+    this.#active = undefined
+    // Where this fails too, a scan ignores what a later segment has under the same sequence.
+    await file.truncate(segment.bytes).catch(() => undefined)
+    await file.close().catch(() => undefined)
+    if (segment.bytes === 0) {
+      this.#segments.pop()
+      await this.#files.unlink(segment.path).catch(() => undefined)
+    }
+  }
+
+  /** Removes segments of which nothing is needed; the one being appended to only from `activeBytesMin` on. */
+  async #removeReleased(activeBytesMin: number): Promise<void> {
+    for (;;) {
+      const segment = this.#segments[0]
+      if (!segment || segment.lastSeq > this.#released.seq) return
+      if (segment === this.#active?.segment) {
+        if (segment.bytes <= activeBytesMin) return
+        await this.#active.file.close().catch(() => undefined)
+        this.#active = undefined
+      }
+      this.#segments.shift()
+      await this.#files.unlink(segment.path).catch(() => undefined)
+    }
+  }
+
+  async #read(afterSeq: number, bytesMax: number): Promise<SegmentRecord[]> {
+    const records: SegmentRecord[] = []
+    let bytes = 0
+    let seq = Math.max(afterSeq, this.#released.seq) + 1
+    for (;;) {
+      const segment = this.#segments.find(({ lastSeq }) => lastSeq >= seq)
+      if (!segment) break
+      const wanted = Math.max(seq, segment.firstSeq)
+      const lastSeq = segment.lastSeq
+      let isFull = false
+      try {
+        const reader = await this.#readerAt(segment, wanted)
+        const reached = await scanSegment(reader.file, reader.offset, reader.seq, lastSeq + 1, record => {
+          if (record.seq < wanted) return true
+          isFull = records.length > 0 && bytes + record.payload.length > bytesMax
+          if (isFull) return false
+          bytes += record.payload.length
+          records.push(record)
+          return true
+        })
+        reader.offset = reached.offset
+        reader.seq = reached.seq
+        seq = Math.max(reached.seq, seq)
+        if (isFull || bytes >= bytesMax) break
+        if (reached.seq <= lastSeq) throw new Error('a record was damaged after it had been stored')
+      } catch (error) {
+        await this.#dropReader()
+        seq = lastSeq + 1
+        const from = records.at(-1)?.seq ?? wanted - 1
+        this.#onDamage({
+          file: segment.path,
+          reason: (error as Error).message,
+          recordsMissing: lastSeq - Math.max(from, wanted - 1),
+          savedAs: undefined,
+        })
+      }
+    }
+    return records
+  }
+
+  async #readerAt(segment: Segment, seq: number) {
+    if (this.#reader?.segment === segment && this.#reader.seq <= seq) return this.#reader
+    await this.#dropReader()
+    const file = await this.#files.open(segment.path, 'read')
+    this.#reader = { segment, file, offset: 0, seq: segment.firstSeq }
+    return this.#reader
+  }
+
+  async #dropReader(): Promise<void> {
+    await this.#reader?.file.close().catch(() => undefined)
+    this.#reader = undefined
+  }
+
+  /** Finds what is there: the segments, their good records, and what is damaged. */
+  async #recover(): Promise<void> {
+    const names = await this.#files.list(this.#dir)
+    const found = names
+      .map(segmentFirstSeq)
+      .filter(seq => seq !== undefined)
+      .toSorted((a, b) => a - b)
+    for (const [index, firstSeq] of found.entries()) {
+      const beforeSeq = found[index + 1] ?? Number.MAX_SAFE_INTEGER
+      if (beforeSeq - 1 <= this.#released.seq) {
+        await this.#files.unlink(segmentPath(this.#dir, firstSeq)).catch(() => undefined)
+        continue
+      }
+      await this.#recoverSegment(firstSeq, beforeSeq, index === found.length - 1)
+    }
+    this.#nextSeq = Math.max(this.#released.seq, this.#segments.at(-1)?.lastSeq ?? 0) + 1
+    await this.#removeReleased(0)
+    await this.#removeOldCorrupt()
+  }
+
+  async #recoverSegment(firstSeq: number, beforeSeq: number, isLast: boolean): Promise<void> {
+    const segment = { path: segmentPath(this.#dir, firstSeq), firstSeq, lastSeq: firstSeq - 1, bytes: 0 }
+    const missing = (after: number) => (isLast ? undefined : beforeSeq - 1 - after)
+    let file
+    try {
+      file = await this.#files.open(segment.path, 'update')
+      const { offset, seq, end } = await scanSegment(file, 0, firstSeq, beforeSeq, () => true)
+      segment.bytes = offset
+      segment.lastSeq = seq - 1
+      if (seq < beforeSeq && end !== 'whole') {
+        const savedAs = isLast && end === 'torn' ? undefined : await this.#saveRest(segment, file)
+        if (!isLast || end === 'damaged') {
+          const reason = end === 'torn' ? 'ends in the middle of a record' : 'a record is damaged'
+          this.#onDamage({ file: segment.path, reason, recordsMissing: missing(segment.lastSeq), savedAs })
+        }
+        await file.truncate(segment.bytes)
+        await file.datasync()
+      } else if (seq < beforeSeq && !isLast) {
+        const recordsMissing = missing(segment.lastSeq)
+        this.#onDamage({ file: segment.path, reason: 'its end is missing', recordsMissing, savedAs: undefined })
+      }
+      await file.close()
+      if (segment.bytes > 0) this.#segments.push(segment)
+      else await this.#files.unlink(segment.path)
+    } catch (error) {
+      await file?.close().catch(() => undefined)
+      const savedAs = segment.bytes > 0 ? undefined : await this.#setAside(segment)
+      this.#onDamage({
+        file: segment.path,
+        reason: `can't be read or repaired (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`,
+        recordsMissing: missing(segment.lastSeq),
+        savedAs,
+      })
+      if (segment.bytes > 0) this.#segments.push(segment)
+    }
+  }
+
+  /** Keeps what follows the last good record in a file of its own. */
+  async #saveRest(segment: Segment, file: OpenFile): Promise<string | undefined> {
+    const savedAs = `${segment.path}.corrupt-${segment.bytes}`
+    try {
+      const size = Math.min((await file.size()) - segment.bytes, 2 * this.#segmentBytes)
+      const rest = Buffer.alloc(size)
+      const length = await file.read(rest, segment.bytes)
+      const copy = await this.#files.open(savedAs, 'create')
+      try {
+        await copy.write(rest.subarray(0, length), 0)
+      } finally {
+        await copy.close()
+      }
+      return savedAs
+    } catch {
+      await this.#files.unlink(savedAs).catch(() => undefined)
+      return undefined
+    }
+  }
+
+  async #setAside(segment: Segment): Promise<string | undefined> {
+    const savedAs = `${segment.path}.corrupt-0`
+    return this.#files.rename(segment.path, savedAs).then(
+      () => savedAs,
+      () => undefined,
+    )
+  }
+
+  async #removeOldCorrupt(): Promise<void> {
+    const names = (await this.#files.list(this.#dir)).filter(name => name.includes('.corrupt-'))
+    for (const name of names.toSorted().slice(0, -corruptFilesMax)) {
+      await this.#files.unlink(join(this.#dir, name)).catch(() => undefined)
+    }
+  }
+}
+
+/** No space, no quota, or the limit on file size. */
+function isFullDisk(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes((error as NodeJS.ErrnoException).code ?? '')
+}
+
+function full(dir: string, cause: unknown): SegmentLogFull {
+  return new SegmentLogFull(`${dir}: no space left on the disk`, { cause })
+}

@@ -1,0 +1,85 @@
+/** One file of a segment log: its name, and what a scan finds in it. */
+import { join } from 'node:path'
+import { decodeRecord, payloadBytesMax, recordHeaderBytes, type SegmentRecord } from './segment-record.ts'
+import type { OpenFile } from './file-system.ts'
+
+/** A segment as the log knows it. */
+export interface Segment {
+  readonly path: string
+  /** The sequence in its name: that of its first record. */
+  readonly firstSeq: number
+  /** That of its last good record; firstSeq - 1 when it has none. */
+  lastSeq: number
+  /** Where its last good record ends. */
+  bytes: number
+}
+
+const name = /^(\d{16})\.segment$/
+
+export function segmentPath(dir: string, firstSeq: number): string {
+  return join(dir, `${String(firstSeq).padStart(16, '0')}.segment`)
+}
+
+/** The sequence that a file name stands for; undefined for a file that is no segment. */
+export function segmentFirstSeq(fileName: string): number | undefined {
+  const seq = Number(name.exec(fileName)?.[1])
+  return Number.isSafeInteger(seq) && seq > 0 ? seq : undefined
+}
+
+/** What lies behind the last good record of a segment. */
+export type SegmentEnd =
+  /** Nothing: the segment is whole. */
+  | 'whole'
+  /** The beginning of a record, or zeros: a write was interrupted. */
+  | 'torn'
+  /** Bytes that no interrupted append leaves. */
+  | 'damaged'
+
+const chunkBytes = 1 << 20
+
+/**
+ * Reads records from `offset` on, which must begin with the sequence `seq`, until `visit` gives false, `beforeSeq` is
+ * reached or no further record is there.
+ */
+export async function scanSegment(
+  file: OpenFile,
+  offset: number,
+  seq: number,
+  beforeSeq: number,
+  visit: (record: SegmentRecord) => boolean,
+): Promise<{ readonly offset: number; readonly seq: number; readonly end: SegmentEnd }> {
+  let bytes: Buffer = Buffer.alloc(0)
+  let at = 0
+  let isAtEnd = false
+  const position = () => ({ offset, seq })
+  while (seq < beforeSeq) {
+    const payload = decodeRecord(bytes, at, seq)
+    if (payload === 'damaged') return { ...position(), end: (await isZeros(file, offset)) ? 'torn' : 'damaged' }
+    if (payload === 'more') {
+      const rest = bytes.subarray(at)
+      if (isAtEnd) return { ...position(), end: rest.length === 0 ? 'whole' : 'torn' }
+      const more = Buffer.allocUnsafe(Math.max(chunkBytes, rest.length === 0 ? 0 : payloadBytesMax + recordHeaderBytes))
+      const length = await file.read(more, offset + rest.length)
+      isAtEnd = length === 0
+      bytes = Buffer.concat([rest, more.subarray(0, length)])
+      at = 0
+      continue
+    }
+    if (!visit({ seq, payload })) break
+    const size = recordHeaderBytes + payload.length
+    at += size
+    offset += size
+    seq++
+  }
+  return { ...position(), end: 'whole' }
+}
+
+async function isZeros(file: OpenFile, offset: number): Promise<boolean> {
+  const bytes = Buffer.allocUnsafe(chunkBytes)
+  for (let at = offset; ;) {
+    const length = await file.read(bytes, at)
+    if (length === 0) return true
+    if (bytes.subarray(0, length).some(byte => byte !== 0)) return false
+    at += length
+  }
+}
