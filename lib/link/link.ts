@@ -14,3 +14,9 @@ export interface TrackedLink {
   /** Name that the author gave the link; at most 63 bytes of UTF-8. */
   readonly linkName?: string
 }
+
+/**
+ * Name of a link that no human sees, put into a message to find out what follows every link in it. It leads to the
+ * tracker's own address; a click on it is recorded as a machine's.
+ */
+export const trapLinkName = 'mta-tracking-trap'
