@@ -1,0 +1,245 @@
+/**
+ * The tracker's decision: what a request is answered, and which event it means. Without input or output: keys, clock,
+ * policy and what was seen before are handed in.
+ */
+import { randomEventId } from '../event-id.ts'
+import type { EngagementEvent, Geo } from '../event.ts'
+import type { LinkKeys } from '../../link/keys.ts'
+import { decodeLegacyToken } from '../../link/legacy-token.ts'
+import { trapLinkName, type TrackedLink } from '../../link/link.ts'
+import { verifyToken } from '../../link/token.ts'
+import { isUsableMessageId } from '../../record/message-id.ts'
+import {
+  badRequest,
+  methodNotAllowed,
+  notFound,
+  pathTooLong,
+  pixel,
+  redirect,
+  robots,
+  tooLarge,
+  type Answer,
+} from './answer.ts'
+import { clientAddress, keptAddress, type AddressDetail, type TrustedProxies } from './client-address.ts'
+import { headerLocation } from './header-location.ts'
+import { confirmPage, revokedPage, unsubscribedPage, unsubscribePage } from './page.ts'
+import { isPixel } from './pixel-action.ts'
+import { asksForRobots, pathBytesMax, tokenOf } from './request-path.ts'
+import type { Traces } from './traces.ts'
+import { formBytesMax, isOneClick } from './unsubscribe-form.ts'
+import type { UserAgents } from './user-agent.ts'
+import { userAgentText } from './user-agent-text.ts'
+import { judge } from './verdict.ts'
+
+/** A request as it arrived, header values as node:http joins them. */
+export interface TrackerRequest {
+  readonly method: string
+  /** Request target. */
+  readonly target: string
+  readonly userAgent: string | undefined
+  readonly forwardedFor: string | undefined
+  readonly realIp: string | undefined
+  readonly contentType: string | undefined
+  /** Of a POST; at most one byte beyond `formBytesMax`, for more is not read. */
+  readonly body: Buffer
+  /** Address of the connection's other end. */
+  readonly peer: string | undefined
+}
+
+export interface TrackerPolicy {
+  /** Path of the tracking URL, '' when it has none. */
+  readonly pathPrefix: string
+  readonly trustedProxies: TrustedProxies
+  readonly addressDetail: AddressDetail
+  /** What becomes of the unsigned links of the older format. */
+  readonly legacyLinks: 'off' | 'confirm' | 'allow'
+  /** Hosts that such links may lead to without a question, lower case; `*.example.com` for those below. */
+  readonly legacyHosts: readonly string[]
+  readonly earlyClickMs: number
+  readonly geoOf: ((address: string) => Geo | undefined) | undefined
+  /** Undefined when the list of Apple's relays is not at hand. */
+  readonly isAppleRelay: ((address: string) => boolean) | undefined
+}
+
+/** What the process remembers between requests; nothing of it changes an answer. */
+export interface TrackerMemory {
+  readonly traces: Traces
+  readonly userAgents: UserAgents
+}
+
+export interface Decision {
+  readonly answer: Answer
+  /** To be in safe hands before the answer is sent. */
+  readonly event?: EngagementEvent
+  /** Key that the link was signed with, when it names one. */
+  readonly keyId?: string
+  /** Why a link was not followed, for metrics and access log. */
+  readonly refused?: Refusal
+}
+
+export const refusals = ['path', 'malformed', 'unknown-key', 'revoked', 'forged', 'target', 'method', 'form'] as const
+export type Refusal = (typeof refusals)[number]
+
+const readMethods = 'GET, HEAD'
+
+/** Answers a request. Total: there is no request that it throws for. */
+export function decide(
+  request: TrackerRequest,
+  now: number,
+  keys: LinkKeys,
+  policy: TrackerPolicy,
+  memory: TrackerMemory,
+): Decision {
+  const { method, target } = request
+  const reads = method === 'GET' || method === 'HEAD'
+  if (!reads && method !== 'POST') return { answer: methodNotAllowed(`${readMethods}, POST`), refused: 'method' }
+  if (target.length > pathBytesMax) return { answer: pathTooLong, refused: 'path' }
+  if (asksForRobots(target)) {
+    return reads ? { answer: robots } : { answer: methodNotAllowed(readMethods), refused: 'method' }
+  }
+  const token = tokenOf(target, policy.pathPrefix)
+  if (token === undefined) return { answer: notFound, refused: 'path' }
+  const verdict = verifyToken(token, keys)
+  if (verdict.ok) {
+    const { link, keyId } = verdict
+    return { ...follow(link, request, now, policy, memory), keyId }
+  }
+  // Only what is not a link of ours at all may be one of the older format.
+  if (verdict.reason === 'malformed' || verdict.reason === 'unknown-key') {
+    const legacy = policy.legacyLinks === 'off' ? undefined : decodeLegacyToken(token)
+    if (legacy) return followLegacy(legacy, request, now, policy, memory)
+  }
+  return {
+    answer: verdict.reason === 'revoked' ? revokedPage : notFound,
+    refused: verdict.reason,
+    ...(verdict.keyId !== undefined && { keyId: verdict.keyId }),
+  }
+}
+
+function follow(
+  link: TrackedLink,
+  request: TrackerRequest,
+  now: number,
+  policy: TrackerPolicy,
+  memory: TrackerMemory,
+): Decision {
+  const { method } = request
+  if (link.action === 'list_unsubscribe') return unsubscribe(link, request, now, policy)
+  if (method === 'POST') return { answer: methodNotAllowed(readMethods), refused: 'method' }
+  let answer = pixel
+  if (!isPixel(link.action)) {
+    const location = link.url === undefined ? undefined : headerLocation(link.url)
+    if (location === undefined) return { answer: notFound, refused: 'target' }
+    answer = redirect(location)
+  }
+  if (method === 'HEAD') {
+    // No engagement: browsers and mail programs don't ask this way. What asked is remembered as a machine.
+    memory.traces.noteHead(link.messageId, now)
+    return { answer }
+  }
+  const trap = link.linkName === trapLinkName
+  const seen = memory.traces.note(link.messageId, link.action, link.url, now, trap)
+  const event = eventOf(link, request, now, policy)
+  const userAgent = memory.userAgents.read(event.userAgent)
+  const verdict = judge({
+    action: link.action,
+    messageId: link.messageId,
+    at: now,
+    userAgent,
+    seen,
+    trap,
+    fromAppleRelay: relayed(userAgent.machine === 'apple-mpp', request, policy),
+    earlyClickMs: policy.earlyClickMs,
+  })
+  return { answer, event: verdict ? { ...event, verdict } : event }
+}
+
+/** RFC 8058: only the POST unsubscribes. Mail services send it from machines, so nothing is judged. */
+function unsubscribe(link: TrackedLink, request: TrackerRequest, now: number, policy: TrackerPolicy): Decision {
+  if (request.method !== 'POST') return { answer: unsubscribePage }
+  if (request.body.length > formBytesMax) return { answer: tooLarge, refused: 'form' }
+  if (!isOneClick(request.contentType, request.body)) return { answer: badRequest, refused: 'form' }
+  return { answer: unsubscribedPage, event: eventOf(link, request, now, policy) }
+}
+
+/**
+ * Anybody can make a link of the older format. It is followed without a question only to hosts that the operator named;
+ * the page for all others holds an ordinary link, so that this server never forwards to a stranger's choice.
+ */
+function followLegacy(
+  link: { action: EngagementEvent['type']; url: string; messageId: string },
+  request: TrackerRequest,
+  now: number,
+  policy: TrackerPolicy,
+  memory: TrackerMemory,
+): Decision {
+  if (request.method === 'POST') return { answer: methodNotAllowed(readMethods), refused: 'method' }
+  const tracked: TrackedLink = {
+    action: link.action,
+    messageId: link.messageId,
+    ...(!isPixel(link.action) && { url: link.url }),
+  }
+  let answer = pixel
+  if (!isPixel(link.action)) {
+    const location = headerLocation(link.url)
+    const target = location !== undefined && URL.canParse(location) ? new URL(location) : undefined
+    if (location === undefined || target === undefined) return { answer: notFound, refused: 'target' }
+    const allowed =
+      policy.legacyLinks === 'allow' &&
+      target.username === '' &&
+      target.password === '' &&
+      // Where browsers see a slash others see part of a name: who reads it otherwise must not end up elsewhere.
+      !location.includes('\\') &&
+      isListedHost(target.hostname, policy.legacyHosts)
+    answer = allowed ? redirect(location) : confirmPage(target.host, location)
+  }
+  if (request.method === 'HEAD' || !isUsableMessageId(link.messageId)) return { answer }
+  const event = eventOf(tracked, request, now, policy)
+  const userAgent = memory.userAgents.read(event.userAgent)
+  // What was seen before is left alone: a stranger must not be able to cast doubt on a message's signed links.
+  const verdict = judge({
+    action: link.action,
+    messageId: link.messageId,
+    at: now,
+    userAgent,
+    seen: { repeat: false, burst: false, afterHead: false, afterTrap: false },
+    trap: false,
+    fromAppleRelay: relayed(userAgent.machine === 'apple-mpp', request, policy),
+    earlyClickMs: policy.earlyClickMs,
+  })
+  return { answer, event: verdict ? { ...event, verdict } : event }
+}
+
+/** Whether a host is on the list: by its name, or below `*.name`. */
+export function isListedHost(host: string, list: readonly string[]): boolean {
+  return list.some(entry => (entry.startsWith('*.') ? host.endsWith(entry.slice(1)) : host === entry))
+}
+
+function addressOf(request: TrackerRequest, policy: TrackerPolicy): string | undefined {
+  return clientAddress(request.peer, request.forwardedFor, request.realIp, policy.trustedProxies)
+}
+
+/** The list is large, so it is asked only where its answer matters. */
+function relayed(matters: boolean, request: TrackerRequest, policy: TrackerPolicy): boolean | undefined {
+  if (!matters || policy.isAppleRelay === undefined) return undefined
+  const address = addressOf(request, policy)
+  return address !== undefined && policy.isAppleRelay(address)
+}
+
+function eventOf(link: TrackedLink, request: TrackerRequest, now: number, policy: TrackerPolicy): EngagementEvent {
+  const ip = keptAddress(addressOf(request, policy), policy.addressDetail)
+  const userAgent = userAgentText(request.userAgent)
+  // Looked up by what is kept of the address, so that the place is not known better than the address.
+  const geo = ip === undefined ? undefined : policy.geoOf?.(ip)
+  return {
+    id: randomEventId(),
+    type: link.action,
+    messageId: link.messageId,
+    at: now,
+    ...(ip !== undefined && { ip }),
+    ...(userAgent !== undefined && { userAgent }),
+    ...(link.url !== undefined && { url: link.url }),
+    ...(link.linkName !== undefined && { linkName: link.linkName }),
+    ...(geo && { geo }),
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * What was seen of the messages whose links were followed last. Kept in the memory of one process and bounded, so it
+ * is a hint: what another process saw, or what happened before a restart, is not in it.
+ */
+import { crc32 } from 'node:zlib'
+import type { EngagementType } from '../event.ts'
+
+/** Messages that are remembered; the one that was quiet longest is forgotten first. About 400 bytes each. */
+export const messagesMax = 50_000
+/** Links remembered of one message; those beyond are never taken for repeats. */
+const linksMax = 64
+
+/** How long after a HEAD request a GET of the same message counts as the same machine's. */
+export const headMs = 10_000
+/** How long around a click on the trap every click of the message counts as the same machine's. */
+export const trapMs = 10_000
+/** Clicks on this many different links of a message within this time are not a human's. */
+export const bursts = [
+  { links: 2, withinMs: 1000 },
+  { links: 3, withinMs: 5000 },
+] as const
+
+const burstMsMax = Math.max(...bursts.map(burst => burst.withinMs))
+
+export interface Seen {
+  /** The same message and link was asked for before. */
+  readonly repeat: boolean
+  /** A HEAD request for a link of the message came shortly before. */
+  readonly afterHead: boolean
+  /** The trap of the message was clicked shortly before. */
+  readonly afterTrap: boolean
+  /** With this one, different links of the message were clicked faster than a human does. */
+  readonly burst: boolean
+}
+
+interface Trace {
+  readonly links: Set<number>
+  /** Of the latest clicks; at most as many as a burst takes. */
+  clicks: { link: number; at: number }[]
+  headAt: number
+  trapAt: number
+}
+
+export class Traces {
+  readonly #messages = new Map<string, Trace>()
+  readonly #messagesMax: number
+
+  constructor(max = messagesMax) {
+    this.#messagesMax = max
+  }
+
+  /** Notes that a link of a message was asked for by GET, and says what that adds up to with what was seen before. */
+  note(messageId: string, action: EngagementType, url: string | undefined, at: number, trap: boolean): Seen {
+    const trace = this.#touch(messageId)
+    const link = crc32(`${action} ${url ?? ''}`)
+    const repeat = trace.links.has(link)
+    if (trace.links.size < linksMax) trace.links.add(link)
+    let burst = false
+    if (url !== undefined) {
+      const clicks = [...trace.clicks, { link, at }].filter(click => at - click.at <= burstMsMax).slice(-8)
+      trace.clicks = clicks
+      burst = bursts.some(({ links, withinMs }) => {
+        const recent = clicks.filter(click => at - click.at <= withinMs)
+        return new Set(recent.map(click => click.link)).size >= links
+      })
+    }
+    if (trap) trace.trapAt = at
+    return { repeat, burst, afterHead: at - trace.headAt <= headMs, afterTrap: at - trace.trapAt <= trapMs }
+  }
+
+  /** Notes a HEAD request for a link of a message. */
+  noteHead(messageId: string, at: number): void {
+    this.#touch(messageId).headAt = at
+  }
+
+  #touch(messageId: string): Trace {
+    let trace = this.#messages.get(messageId)
+    if (trace) this.#messages.delete(messageId)
+    else {
+      trace = { links: new Set(), clicks: [], headAt: -Infinity, trapAt: -Infinity }
+      if (this.#messages.size >= this.#messagesMax) {
+        for (const oldest of this.#messages.keys()) {
+          this.#messages.delete(oldest)
+          break
+        }
+      }
+    }
+    this.#messages.set(messageId, trace)
+    return trace
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * The tracker's HTTP server: maps requests to decisions and answers to bytes, and nothing else.
+ *
+ * Every path is a token and every answer is complete before it is written, so there is nothing to route, parse or
+ * serialise: plain node:http. Limits per address are left to the proxy in front; here nobody is refused for the
+ * company behind one address, and one request costs the same as another.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { EngagementEvent } from '../event.ts'
+import type { HostPort } from '../../process/option.ts'
+import { badRequest, type Answer } from './answer.ts'
+import type { Decision, TrackerRequest } from './engagement.ts'
+import { formBytesMax } from './unsubscribe-form.ts'
+
+/** Bounds of what one client can hold; times in ms. */
+export const serverLimits = {
+  /** From the connection's or the last answer's end to the end of the header. */
+  headersTimeout: 5000,
+  /** To the end of the body. */
+  requestTimeout: 10_000,
+  connectionsCheckingInterval: 1000,
+  keepAliveTimeout: 5000,
+  /** Request line and header, bytes; beyond it 431. */
+  maxHeaderSize: 16_384,
+  /** Further ones are closed at once. */
+  maxConnections: 10_000,
+  /** How long answers under way are waited for when the process stops. */
+  closeMs: 6000,
+} as const
+
+export interface TrackerServerHooks {
+  /** Total: never throws. */
+  readonly decide: (request: TrackerRequest) => Decision
+  /** Settles when the event is in safe hands or lost for good; never rejects, never takes long. */
+  readonly record: (event: EngagementEvent) => Promise<unknown>
+  /** Called when the answer is handed to the socket. */
+  readonly answered: (decision: Decision, request: TrackerRequest, seconds: number) => void
+  readonly failed: (error: unknown) => void
+}
+
+export interface TrackerServer {
+  readonly port: number
+  /** Takes no more connections, finishes the answers under way. */
+  close: () => Promise<void>
+}
+
+/** @throws Error with `code` EADDRINUSE and the like when it can't listen */
+export async function serveTracker(
+  at: HostPort,
+  reusePort: boolean,
+  hooks: TrackerServerHooks,
+): Promise<TrackerServer> {
+  let closing = false
+  const server = createServer({ ...serverLimits, noDelay: true }, (message, response) => {
+    const began = performance.now()
+    if (message.method !== 'POST') {
+      handle(message, response, noBody, began)
+      return
+    }
+    void readBody(message).then(body => {
+      // A client that left in the midst of its form gets no answer and has not asked for anything.
+      if (body) handle(message, response, body, began)
+      else response.destroy()
+    })
+  })
+  server.maxConnections = serverLimits.maxConnections
+  // An upgrade is not understood, so the request is answered as if it had not been asked for; CONNECT has no answer.
+  server.on('connect', (_, socket) => {
+    socket.end(
+      'HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD, POST\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+    )
+  })
+
+  function handle(message: IncomingMessage, response: ServerResponse, body: Buffer, began: number): void {
+    const request = requestOf(message, body)
+    let decision: Decision
+    try {
+      decision = hooks.decide(request)
+    } catch (error) {
+      hooks.failed(error)
+      decision = { answer: badRequest }
+    }
+    const finish = () => {
+      send(response, decision.answer, closing || body.length > formBytesMax)
+      hooks.answered(decision, request, (performance.now() - began) / 1000)
+    }
+    if (decision.event === undefined) finish()
+    else void hooks.record(decision.event).then(finish)
+  }
+
+  await listen(server, at, reusePort)
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: async () => {
+      closing = true
+      const late = setTimeout(() => server.closeAllConnections(), serverLimits.closeMs)
+      await new Promise<void>(resolve => {
+        server.close(() => resolve())
+      })
+      clearTimeout(late)
+    },
+  }
+}
+
+const noBody = Buffer.alloc(0)
+
+function requestOf(message: IncomingMessage, body: Buffer): TrackerRequest {
+  const { headers } = message
+  const forwardedFor = headers['x-forwarded-for']
+  const realIp = headers['x-real-ip']
+  return {
+    method: message.method ?? '',
+    target: message.url ?? '',
+    userAgent: headers['user-agent'],
+    forwardedFor: typeof forwardedFor === 'string' ? forwardedFor : undefined,
+    realIp: typeof realIp === 'string' ? realIp : undefined,
+    contentType: headers['content-type'],
+    body,
+    peer: message.socket.remoteAddress,
+  }
+}
+
+function send(response: ServerResponse, answer: Answer, last: boolean): void {
+  response.writeHead(answer.status, last ? [...answer.headers, 'Connection', 'close'] : (answer.headers as string[]))
+  response.end(answer.body)
+}
+
+/** The body as far as one byte beyond `formBytesMax`; undefined when the client went away. */
+function readBody(message: IncomingMessage): Promise<Buffer | undefined> {
+  return new Promise(resolve => {
+    const chunks: Buffer[] = []
+    let length = 0
+    const done = (body: Buffer | undefined) => {
+      message.removeAllListeners('data').resume()
+      resolve(body)
+    }
+    message.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      length += chunk.length
+      if (length > formBytesMax) done(Buffer.concat(chunks).subarray(0, formBytesMax + 1))
+    })
+    message.once('end', () => done(Buffer.concat(chunks)))
+    message.once('close', () => done(undefined)).once('error', () => done(undefined))
+  })
+}
+
+function listen(server: Server, at: HostPort, reusePort: boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: at.host || '::', port: at.port, reusePort, backlog: 1024 }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}

@@ -1,0 +1,127 @@
+/** The tracker as a process: puts settings, keys, queue and server together. */
+import { createHash } from 'node:crypto'
+import { LinkKeys } from '../../link/keys.ts'
+import { EventProducer } from '../../queue/event-producer.ts'
+import type { Settings } from '../../process/option.ts'
+import { listening, StartError, type ProcessContext, type Running } from '../../process/run.ts'
+import { TrustedProxies } from './client-address.ts'
+import { decide, type TrackerPolicy } from './engagement.ts'
+import { openGeo } from './geo.ts'
+import type { trackerOptions } from './options.ts'
+import { tokenOf } from './request-path.ts'
+import { Traces } from './traces.ts'
+import { trackerMetrics } from './tracker-metrics.ts'
+import { serveTracker } from './tracker-server.ts'
+import { UserAgents } from './user-agent.ts'
+
+type Context = ProcessContext<typeof trackerOptions>
+
+/** What SIGHUP reads anew. */
+interface Loaded {
+  readonly keys: LinkKeys
+  readonly policy: TrackerPolicy
+}
+
+/** @throws {StartError} when keys or database can't be read or the port can't be opened */
+export async function startTracker(context: Context): Promise<Running> {
+  const { settings, log, health, metrics } = context
+  let loaded: Loaded
+  try {
+    loaded = load(settings)
+  } catch (error) {
+    throw new StartError((error as Error).message)
+  }
+  context.onReload(() => {
+    try {
+      loaded = load(settings)
+      health.set('reload', undefined)
+      log.info({ signingKey: loaded.keys.signing.id }, 'keys read anew')
+    } catch (error) {
+      health.set('reload', `${(error as Error).message}; what was read before stays in force`)
+      throw error
+    }
+  })
+
+  const producer = await EventProducer.open({
+    redisUrl: settings.redisUrl,
+    partitions: settings.partitions,
+    spillDir: settings.spillDir,
+    spillBytesMax: settings.spillMaxBytes,
+    log,
+    health,
+    metrics,
+    prefix: 'tracker',
+  })
+  const counted = trackerMetrics(metrics)
+  const memory = { traces: new Traces(), userAgents: new UserAgents() }
+  try {
+    const server = await listening(settings.inHostport, () =>
+      serveTracker(settings.inHostport, settings.processes > 1, {
+        decide: request => decide(request, Date.now(), loaded.keys, loaded.policy, memory),
+        record: event => {
+          counted.event(event.type)
+          return producer.push(event)
+        },
+        answered: (decision, request, seconds) => {
+          counted.answered(decision.answer.kind, seconds)
+          if (decision.refused) counted.refused(decision.refused)
+          if (!settings.accessLog) return
+          log.info(
+            {
+              method: request.method,
+              status: decision.answer.status,
+              answer: decision.answer.kind,
+              key: decision.keyId,
+              token: tokenHash(tokenOf(request.target, loaded.policy.pathPrefix)),
+              refused: decision.refused,
+              event: decision.event?.id,
+              ms: Math.round(seconds * 1e5) / 100,
+            },
+            'request',
+          )
+        },
+        failed: error => {
+          counted.failed()
+          log.error({ err: error }, 'request failed unexpectedly')
+        },
+      }),
+    )
+    log.info({ port: server.port, signingKey: loaded.keys.signing.id }, 'listening')
+    return {
+      close: async () => {
+        await server.close()
+        await producer.close()
+      },
+    }
+  } catch (error) {
+    await producer.close()
+    throw error
+  }
+}
+
+function load(settings: Settings<typeof trackerOptions> & Context['settings']): Loaded {
+  return {
+    keys: LinkKeys.load(settings.linkKeys ?? ''),
+    policy: {
+      pathPrefix: pathOf(settings.trackingUrl),
+      trustedProxies: new TrustedProxies(settings.trustedProxies),
+      addressDetail: settings.ip,
+      legacyLinks: settings.legacyLinks,
+      legacyHosts: settings.legacyHosts,
+      earlyClickMs: settings.earlyClick,
+      geoOf: settings.geoipDb === undefined ? undefined : openGeo(settings.geoipDb),
+      isAppleRelay: undefined,
+    },
+  }
+}
+
+/** Links begin with the tracking URL, which may have a path of its own. */
+function pathOf(trackingUrl: string | undefined): string {
+  if (trackingUrl === undefined || !URL.canParse(trackingUrl)) return ''
+  return new URL(trackingUrl).pathname.replace(/\/+$/, '')
+}
+
+/** Enough to find the same link again in the log, not enough to follow it. */
+function tokenHash(token: string | undefined): string | undefined {
+  return token && createHash('sha256').update(token).digest('hex').slice(0, 16)
+}

@@ -1,0 +1,82 @@
+/** What a User-Agent header alone tells of who sent it. */
+import { parse as parseUserAgent } from 'bowser'
+import { isbot } from 'isbot'
+
+export interface UserAgent {
+  /** A rule of ours or of isbot's list that the text matches, in words for people. Undefined: it may be a human's. */
+  readonly machine?: UserAgentRule
+  /** `iPhone`, `iPad`, `Mac`; else `mobile`, `tablet`, `desktop`, `tv`. Of a proxy or a machine it is not known. */
+  readonly device?: string
+  /** `iOS 17.1`, `Windows 10`, `Android 14`. */
+  readonly os?: string
+}
+
+export type UserAgentRule =
+  | 'apple-mpp'
+  | 'gmail-prefetch'
+  | 'gmail-proxy'
+  | 'yahoo-proxy'
+  | 'no-user-agent'
+  | 'known-bot'
+
+/** What Apple's Mail Privacy Protection sends, and nothing after it. */
+const appleMpp = 'Mozilla/5.0'
+
+/** What Gmail sends when it fetches the images of a mail that nobody has opened: a Chrome and an Edge of 2015 at once. */
+const gmailPrefetch =
+  'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/42.0.2311.135 Safari/537.36 Edge/12.246 Mozilla/5.0'
+
+/**
+ * Mail programs that isbot's list takes for machines, since they name neither an engine nor a browser. The words of a
+ * machine win over them.
+ */
+const mailProgram =
+  /outlook|thunderbird|betterbird|^microsoft office|k-9|fairemail|aquamail|bluemail|\bspark\b|airmail|em ?client|evolution|kmail|geary|postbox|mailspring|canary|edison|superhuman|mailmate|claws|sylpheed|the bat|lotus-?notes|hcl-?notes|zimbra|email\.provider|\bmail\/\d|protonmail|tutanota|nylas/i
+const machineWords = /bot\b|crawl|spider|scan|preview|check|monitor|headless|https?:/i
+
+function ruleOf(text: string): UserAgentRule | undefined {
+  if (text === '') return 'no-user-agent'
+  if (text === appleMpp) return 'apple-mpp'
+  if (text === gmailPrefetch) return 'gmail-prefetch'
+  if (text.includes('GoogleImageProxy')) return 'gmail-proxy'
+  if (text.includes('YahooMailProxy')) return 'yahoo-proxy'
+  if (isbot(text) && (!mailProgram.test(text) || machineWords.test(text))) return 'known-bot'
+  return undefined
+}
+
+function parse(text: string): UserAgent {
+  const machine = ruleOf(text)
+  // What stands behind a proxy or a prefetch is not what the text describes.
+  if (machine !== undefined) return { machine }
+  try {
+    const { os, platform } = parseUserAgent(text)
+    const apple = platform.vendor === 'Apple'
+    const device = apple ? (platform.model ?? (platform.type === 'desktop' ? 'Mac' : platform.type)) : platform.type
+    const system = [os.name, os.versionName !== undefined && os.name === 'Windows' ? os.versionName : os.version]
+    return {
+      ...(device && { device }),
+      ...(os.name && { os: system.filter(Boolean).join(' ') }),
+    }
+  } catch {
+    return {}
+  }
+}
+
+/** Texts whose reading is remembered; at most 512 bytes each. */
+const rememberedMax = 2048
+
+/** Reads User-Agent headers; remembers the last ones read, for there are few of them and reading takes time. */
+export class UserAgents {
+  readonly #read = new Map<string, UserAgent>()
+
+  /** @param text as `userAgentText` gives it; undefined when there was none */
+  read(text: string | undefined): UserAgent {
+    const key = text ?? ''
+    const known = this.#read.get(key)
+    if (known) return known
+    const userAgent = parse(key)
+    if (this.#read.size >= rememberedMax) this.#read.clear()
+    this.#read.set(key, userAgent)
+    return userAgent
+  }
+}
