@@ -18,6 +18,8 @@ export class TrustedProxies {
   constructor(networks: readonly string[]) {
     this.#networks = networks.map(network => {
       try {
+        // ipaddr.js also takes octal, hexadecimal and shortened forms; here they are slips.
+        if (isIP(network.replace(/\/.*/s, '')) === 0) throw new Error('no address')
         const [address, bits] = network.includes('/')
           ? ipaddr.parseCIDR(network)
           : ([ipaddr.parse(network), network.includes(':') ? 128 : 32] as const)

@@ -8,7 +8,6 @@ import type { LinkKeys } from '../../link/keys.ts'
 import { decodeLegacyToken } from '../../link/legacy-token.ts'
 import { trapLinkName, type TrackedLink } from '../../link/link.ts'
 import { verifyToken } from '../../link/token.ts'
-import { isUsableMessageId } from '../../record/message-id.ts'
 import {
   badRequest,
   methodNotAllowed,
@@ -105,8 +104,8 @@ export function decide(
     return { ...follow(link, request, now, policy, memory), keyId }
   }
   // Only what is not a link of ours at all may be one of the older format.
-  if (verdict.reason === 'malformed' || verdict.reason === 'unknown-key') {
-    const legacy = policy.legacyLinks === 'off' ? undefined : decodeLegacyToken(token)
+  if (verdict.reason === 'malformed' && policy.legacyLinks !== 'off') {
+    const legacy = decodeLegacyToken(token)
     if (legacy) return followLegacy(legacy, request, now, policy, memory)
   }
   return {
@@ -167,21 +166,16 @@ function unsubscribe(link: TrackedLink, request: TrackerRequest, now: number, po
  * the page for all others holds an ordinary link, so that this server never forwards to a stranger's choice.
  */
 function followLegacy(
-  link: { action: EngagementEvent['type']; url: string; messageId: string },
+  link: TrackedLink,
   request: TrackerRequest,
   now: number,
   policy: TrackerPolicy,
   memory: TrackerMemory,
 ): Decision {
   if (request.method === 'POST') return { answer: methodNotAllowed(readMethods), refused: 'method' }
-  const tracked: TrackedLink = {
-    action: link.action,
-    messageId: link.messageId,
-    ...(!isPixel(link.action) && { url: link.url }),
-  }
   let answer = pixel
   if (!isPixel(link.action)) {
-    const location = headerLocation(link.url)
+    const location = link.url === undefined ? undefined : headerLocation(link.url)
     const target = location !== undefined && URL.canParse(location) ? new URL(location) : undefined
     if (location === undefined || target === undefined) return { answer: notFound, refused: 'target' }
     const allowed =
@@ -193,8 +187,8 @@ function followLegacy(
       isListedHost(target.hostname, policy.legacyHosts)
     answer = allowed ? redirect(location) : confirmPage(target.host, location)
   }
-  if (request.method === 'HEAD' || !isUsableMessageId(link.messageId)) return { answer }
-  const event = eventOf(tracked, request, now, policy)
+  if (request.method === 'HEAD') return { answer }
+  const event = eventOf(link, request, now, policy)
   const userAgent = memory.userAgents.read(event.userAgent)
   // What was seen before is left alone: a stranger must not be able to cast doubt on a message's signed links.
   const verdict = judge({

@@ -1,21 +1,16 @@
 /** The target of a link as it may stand in a `Location` header. */
-
-/** Longest target that is followed, in characters of the header's value. Node's and nginx's header limits are above it. */
-export const locationCharsMax = 16_384
+import { isRedirectTarget } from '../../link/redirect-target.ts'
 
 /**
  * The URL byte by byte as its author wrote it, except for what a header can't hold: a character beyond ASCII becomes
  * the percent escapes of its UTF-8 bytes, a space `%20`. Nothing is parsed, decoded or put in order: `%E4%FC`, `%2F`,
- * `[ ]`, `/../` and a stray `%` arrive as they were.
+ * `[ ]`, `/../` and a stray `%` arrive as they were. At most nine times as long as the URL.
  *
- * Undefined for what must not be followed: another scheme than http and https, no host, control characters, too long.
+ * Undefined for what must not be followed: another scheme than http and https, no host, control characters.
  */
 export function headerLocation(url: string): string | undefined {
-  if (!/^https?:\/\/[^/?#\\]/i.test(url)) return undefined
-  // oxlint-disable-next-line no-control-regex -- control characters are what must not get into a header
-  if (/[\u0000-\u001f\u007f]/.test(url)) return undefined
-  const location = /^[!-~]*$/.test(url) ? url : escaped(url)
-  return location.length <= locationCharsMax ? location : undefined
+  if (!isRedirectTarget(url)) return undefined
+  return /^[!-~]*$/.test(url) ? url : escaped(url)
 }
 
 function escaped(url: string): string {
