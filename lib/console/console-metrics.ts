@@ -1,0 +1,51 @@
+/** What the console counts. */
+import { Counter, Gauge, type Registry } from 'prom-client'
+
+export type ConsoleMetrics = ReturnType<typeof consoleMetrics>
+
+export function consoleMetrics(
+  registry: Registry,
+  kept: { events: () => number; mails: () => number; bytes: () => number },
+) {
+  const registers = [registry]
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  gauge('console_events_kept', 'Events in the database.', kept.events)
+  gauge('console_mails_kept', 'Mails in the database.', kept.mails)
+  gauge('console_database_bytes', 'Bytes of the database that are in use.', kept.bytes)
+  return {
+    events: new Counter({
+      name: 'console_events_total',
+      help: 'Events received, by API and by what became of them.',
+      labelNames: ['source', 'outcome'] as const,
+      registers,
+    }),
+    refused: new Counter({
+      name: 'console_requests_refused_total',
+      help: 'Requests to the ingestion APIs that were refused, by API and status.',
+      labelNames: ['source', 'status'] as const,
+      registers,
+    }),
+    mails: new Counter({ name: 'console_mails_total', help: 'Mails caught.', registers }),
+    mailBytes: new Counter({ name: 'console_mail_bytes_total', help: 'Bytes of the mails caught.', registers }),
+    mailsRefused: new Counter({
+      name: 'console_mails_refused_total',
+      help: 'Mails that were not kept, by reason.',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
+    forgotten: new Counter({
+      name: 'console_forgotten_total',
+      help: 'Events and mails that were removed to stay within the bounds of the database.',
+      labelNames: ['what'] as const,
+      registers,
+    }),
+  }
+}
