@@ -1,0 +1,345 @@
+/**
+ * Puts events into the queue. Whoever pushes is answered when the event is in Redis or, where Redis does not take it in
+ * time, safe on disk; what is on disk goes to Redis, oldest first, as soon as that takes it again.
+ *
+ * What holds:
+ * - pushed = queued + spilled + dropped, and spilled = drained + waiting in the spill (+ unreadable, after damage);
+ * - an event keeps its id on every way, so that the copies that a lost answer may leave can be told from new events;
+ * - one pipeline is under way at a time, and what is pushed meanwhile goes into the next;
+ * - while Redis fails, pushing costs an fdatasync shared by all that wait, not a timeout.
+ */
+import { Counter, type Registry } from 'prom-client'
+import type { ChainableCommander } from 'ioredis'
+import type { TrackingEvent } from '../event/event.ts'
+import type { Health } from '../process/health.ts'
+import type { Logger } from '../process/log.ts'
+import { SegmentLog, SegmentLogFull } from '../durable/segment-log.ts'
+import { observedGauge } from './observed-gauge.ts'
+import { partitionKeys, partitionOf } from './partition.ts'
+import { PartitionedRedis } from './partitioned-redis.ts'
+import { answered, redisReason } from './redis.ts'
+
+/** Where a pushed event is: in Redis, on disk, or nowhere because both refused it. */
+export type PushOutcome = 'queued' | 'spilled' | 'dropped'
+
+export interface EventProducerOptions {
+  readonly redisUrl: string
+  readonly partitions: number
+  /** Folder of its own for what Redis does not take. */
+  readonly spillDir: string
+  /** Most that it may take on disk, in bytes. 100 MB. */
+  readonly spillBytesMax?: number
+  /** Events waiting in Redis from which on new ones go to the spill. 2,000,000. */
+  readonly queueLengthMax?: number
+  readonly log: Logger
+  readonly health: Health
+  readonly metrics: Registry
+  /** Beginning of the metrics' names: the process. */
+  readonly prefix: string
+}
+
+interface Pushed {
+  readonly messageId: string
+  readonly json: string
+  readonly settle: (outcome: PushOutcome) => void
+}
+
+/** Events that go in one pipeline at most. */
+const groupMax = 1_000
+/** Events that wait for the next pipeline at most; more go to the spill. */
+const waitingMax = 20_000
+/** Failures in a row after which Redis is not asked any more but for a probe. */
+const failuresMax = 3
+/** How often a failing Redis is probed, and the length of the queue looked at, in milliseconds. */
+const probeMs = 1_000
+/** Failed probes in a row after which the connection is made anew: its other end may be silently gone. */
+const probesBeforeReconnect = 3
+/** Bytes read from the spill at a time. */
+const drainBytes = 256 << 10
+
+export class EventProducer {
+  readonly #options: EventProducerOptions
+  readonly #queueLengthMax: number
+  #connection!: PartitionedRedis
+  #spill!: SegmentLog
+  #waiting: Pushed[] = []
+  #isSending = false
+  #failures = 0
+  #failedProbes = 0
+  #isQueueFull = false
+  #pushedSinceCheck = 0
+  #draining: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #spilling = new Set<Promise<void>>()
+  #sending: Promise<void> = Promise.resolve()
+  #isClosed = false
+  #isSpillBroken = false
+  readonly #pushedTotal: Counter<'outcome'>
+  readonly #drainedTotal: Counter
+  readonly #unreadableTotal: Counter
+  readonly #failuresTotal: Counter
+
+  private constructor(options: EventProducerOptions) {
+    this.#options = options
+    this.#queueLengthMax = options.queueLengthMax ?? 2_000_000
+    const { metrics, prefix } = options
+    const registers = [metrics]
+    this.#pushedTotal = new Counter({
+      name: `${prefix}_events_pushed_total`,
+      help: 'Events pushed to the queue, by where they went: queued in Redis, spilled to disk, dropped.',
+      labelNames: ['outcome'],
+      registers,
+    })
+    for (const outcome of ['queued', 'spilled', 'dropped'] as const) this.#pushedTotal.inc({ outcome }, 0)
+    this.#drainedTotal = new Counter({
+      name: `${prefix}_spill_drained_total`,
+      help: 'Events that went from the spill on disk to Redis.',
+      registers,
+    })
+    this.#unreadableTotal = new Counter({
+      name: `${prefix}_spill_unreadable_total`,
+      help: 'Records lost from the spill on disk because its files were damaged.',
+      registers,
+    })
+    this.#failuresTotal = new Counter({
+      name: `${prefix}_redis_failures_total`,
+      help: 'Round trips to Redis that failed or took too long.',
+      registers,
+    })
+    observedGauge(metrics, `${prefix}_spill_events`, 'Events on disk that wait for Redis.', () => this.spilledWaiting)
+    observedGauge(metrics, `${prefix}_spill_bytes`, 'What the spill takes on disk.', () => this.#spill?.bytes ?? 0)
+    observedGauge(metrics, `${prefix}_redis_open_breaker`, '1 while Redis fails and is only probed, else 0.', () =>
+      this.#isBroken ? 1 : 0,
+    )
+  }
+
+  /**
+   * Starts also while Redis is down.
+   * @throws {StartError} when the spill folder is in use or can't be written, or Redis is up and not fit for the queue
+   */
+  static async open(options: EventProducerOptions): Promise<EventProducer> {
+    const producer = new EventProducer(options)
+    const { log } = options
+    producer.#spill = await SegmentLog.open({
+      dir: options.spillDir,
+      bytesMax: options.spillBytesMax ?? 100e6,
+      onDamage: damage => {
+        producer.#unreadableTotal.inc(damage.recordsMissing ?? 1)
+        log.error({ ...damage }, 'part of the spill on disk is damaged and was left out')
+      },
+    })
+    try {
+      producer.#connection = await PartitionedRedis.open({
+        ...options,
+        role: 'producer',
+        onUsable: () => producer.#probe(),
+      })
+    } catch (error) {
+      await producer.#spill.close()
+      throw error
+    }
+    producer.#timer = setInterval(() => producer.#probe(), probeMs)
+    producer.#timer.unref()
+    producer.#probe()
+    return producer
+  }
+
+  /** Events on disk that wait for Redis. */
+  get spilledWaiting(): number {
+    return this.#spill ? this.#spill.lastSeq - this.#spill.firstSeq + 1 : 0
+  }
+
+  /** Settles, never rejects, within about 250 ms. */
+  push(event: TrackingEvent): Promise<PushOutcome> {
+    const { promise, resolve } = Promise.withResolvers<PushOutcome>()
+    const pushed: Pushed = { messageId: event.messageId, json: JSON.stringify(event), settle: resolve }
+    if (this.#isClosed || !this.#isTaking || this.#waiting.length >= waitingMax) {
+      this.#spillOne(pushed)
+      return promise
+    }
+    this.#waiting.push(pushed)
+    this.#schedule()
+    return promise
+  }
+
+  /** Finishes what was pushed, then gives up connection and spill; idempotent. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    clearInterval(this.#timer)
+    while (this.#isSending || this.#waiting.length > 0) {
+      await this.#sending
+      await new Promise(setImmediate)
+    }
+    await this.#draining
+    await Promise.all(this.#spilling)
+    this.#connection.close()
+    await this.#spill.close()
+  }
+
+  get #isBroken(): boolean {
+    return this.#failures >= failuresMax
+  }
+
+  get #isTaking(): boolean {
+    return !this.#isBroken && !this.#isQueueFull && this.#connection.isUsable
+  }
+
+  #schedule(): void {
+    if (this.#isSending || this.#waiting.length === 0) return
+    this.#isSending = true
+    // What else arrives in this turn of the event loop shares the round trip.
+    setImmediate(() => {
+      this.#sending = this.#sendWaiting()
+    })
+  }
+
+  async #sendWaiting(): Promise<void> {
+    const group = this.#waiting.length <= groupMax ? this.#waiting : this.#waiting.slice(0, groupMax)
+    this.#waiting = this.#waiting.length <= groupMax ? [] : this.#waiting.slice(groupMax)
+    const { partitions } = this.#connection
+    this.#pushedSinceCheck += group.length
+    let failed: readonly Pushed[] = []
+    if (this.#isTaking) {
+      const pipeline = this.#connection.redis.pipeline()
+      for (const { messageId, json } of group) add(pipeline, partitionOf(messageId, partitions), json)
+      const results = await this.#send(pipeline)
+      if (results === undefined) failed = group
+      else {
+        failed = group.filter((_, index) => results[index] !== true)
+        for (const [index, { settle }] of group.entries()) if (results[index] === true) settle('queued')
+      }
+    } else failed = group
+    this.#pushedTotal.inc({ outcome: 'queued' }, group.length - failed.length)
+    for (const pushed of failed) this.#spillOne(pushed)
+    this.#isSending = false
+    this.#schedule()
+  }
+
+  /** Sends a pipeline and gives for each command whether it was done; undefined when there was no answer. */
+  async #send(pipeline: ChainableCommander): Promise<boolean[] | undefined> {
+    try {
+      const replies = (await answered(pipeline.exec())) ?? []
+      const error = replies.find(([error]) => error)?.[0]
+      if (error) this.#failed(error)
+      else this.#failures = 0
+      return replies.map(([error]) => error === null)
+    } catch (error) {
+      this.#failed(error)
+      return undefined
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.#failures++
+    this.#failuresTotal.inc()
+    if (this.#failures !== failuresMax) return
+    const { log, health } = this.#options
+    const reason = redisReason(error)
+    log.warn({ reason }, 'Redis takes no events, they are kept on disk until it does')
+    health.set('queue', `Redis takes no events (${reason}): they are kept on disk until it does`)
+  }
+
+  #spillOne({ json, settle }: Pushed): void {
+    const { log } = this.#options
+    const stored = this.#spill.append(Buffer.from(json)).then(
+      () => {
+        this.#pushedTotal.inc({ outcome: 'spilled' })
+        settle('spilled')
+      },
+      (error: unknown) => {
+        this.#pushedTotal.inc({ outcome: 'dropped' })
+        if (!this.#isSpillBroken) {
+          const reason = error instanceof SegmentLogFull ? error.message : redisReason(error)
+          log.error({ reason }, 'an event was lost: Redis did not take it and it could not be kept on disk')
+          this.#options.health.set('spill', `events are lost, for they can't be kept on disk: ${reason}`)
+        }
+        this.#isSpillBroken = true
+        settle('dropped')
+      },
+    )
+    this.#spilling.add(stored)
+    void stored.finally(() => this.#spilling.delete(stored))
+  }
+
+  /** Once a second and whenever Redis comes back: is the queue full, can the spill be drained? */
+  #probe(): void {
+    if (this.#isClosed || this.#draining || !this.#connection?.isUsable) return
+    this.#draining = this.#checkAndDrain()
+      .catch((error: unknown) => {
+        this.#options.log.error({ reason: redisReason(error) }, 'the spill can not be drained')
+      })
+      .finally(() => (this.#draining = undefined))
+  }
+
+  async #checkAndDrain(): Promise<void> {
+    const { redis, partitions } = this.#connection
+    const hasBacklog = this.spilledWaiting > 0
+    if (this.#pushedSinceCheck > 0 || this.#isQueueFull || this.#isBroken || hasBacklog) {
+      this.#pushedSinceCheck = 0
+      try {
+        const lengths = await Promise.all(
+          Array.from({ length: partitions }, (_, p) => answered(redis.xlen(partitionKeys(p).events))),
+        )
+        this.#setQueueFull(lengths.reduce((sum, length) => sum + length, 0))
+        this.#failedProbes = 0
+      } catch (error) {
+        if (!this.#isBroken) this.#failed(error)
+        if (++this.#failedProbes >= probesBeforeReconnect) {
+          this.#failedProbes = 0
+          this.#connection.reconnect()
+        }
+        return
+      }
+    }
+    if (hasBacklog) await this.#drain()
+    else if (this.#isBroken) this.#recovered()
+  }
+
+  #setQueueFull(length: number): void {
+    const isFull = length >= this.#queueLengthMax * (this.#isQueueFull ? 0.9 : 1)
+    if (isFull === this.#isQueueFull) return
+    this.#isQueueFull = isFull
+    this.#options.health.set(
+      'queue-length',
+      isFull ? `${length} events wait in Redis, new ones are kept on disk: check that the feeder runs` : undefined,
+    )
+  }
+
+  #recovered(): void {
+    this.#failures = 0
+    this.#options.health.set('queue', undefined)
+    this.#options.log.info('Redis takes events again')
+  }
+
+  async #drain(): Promise<void> {
+    while (!this.#isClosed && this.#connection.isUsable && !this.#isQueueFull) {
+      const records = await this.#spill.read(0, this.#isBroken ? 1 : drainBytes)
+      if (records.length === 0) break
+      const pipeline = this.#connection.redis.pipeline()
+      for (const { payload } of records) {
+        const json = payload.toString()
+        add(pipeline, partitionOf(messageIdOf(json), this.#connection.partitions), json)
+      }
+      const done = await this.#send(pipeline)
+      const failedAt = done === undefined ? 0 : done.indexOf(false)
+      const drained = failedAt === -1 ? records.length : failedAt
+      if (drained > 0) {
+        await this.#spill.release(records[drained - 1]!.seq)
+        this.#drainedTotal.inc(drained)
+      }
+      if (drained < records.length) return
+      if (this.#failures === 0) this.#options.health.set('queue', undefined)
+      if (this.#isSpillBroken) this.#options.health.set('spill', undefined)
+      this.#isSpillBroken = false
+    }
+  }
+}
+
+function add(pipeline: ChainableCommander, partition: number, json: string): void {
+  pipeline.xadd(partitionKeys(partition).events, '*', 'e', json)
+}
+
+function messageIdOf(json: string): string {
+  return (JSON.parse(json) as { messageId: string }).messageId
+}

@@ -1,0 +1,24 @@
+/** A gauge whose value is read when the metrics are. */
+import { Gauge, type Registry } from 'prom-client'
+
+/** @param read gives the value; a metric that can't be read keeps its last */
+export function observedGauge(
+  registry: Registry,
+  name: string,
+  help: string,
+  read: () => number | Promise<number>,
+): Gauge {
+  const gauge: Gauge = new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect: async () => {
+      try {
+        gauge.set(await read())
+      } catch {
+        // Redis is away: what it last said stands.
+      }
+    },
+  })
+  return gauge
+}

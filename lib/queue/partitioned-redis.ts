@@ -1,0 +1,101 @@
+/** A connection that has been checked and knows how many partitions all processes on that Redis use. */
+import type { Redis } from 'ioredis'
+import { StartError } from '../process/run.ts'
+import { agreedPartitions, checkRedis, connectRedis, redisReason, type RedisHooks, type RedisRole } from './redis.ts'
+
+export interface PartitionedRedisOptions extends RedisHooks {
+  readonly redisUrl: string
+  readonly role: RedisRole
+  /** What this process wants when it is the first ever on this Redis. */
+  readonly partitions: number
+  /** Called each time that the connection has become usable, also after another server took the place of the first. */
+  readonly onUsable?: () => void
+}
+
+/** How long a start waits for Redis before it goes on without, in milliseconds. */
+const startMsMax = 2_000
+
+export class PartitionedRedis {
+  readonly redis: Redis
+  /** As agreed; until Redis was first reached, as wanted. */
+  partitions: number
+  /** Whether the server writes an append-only file; undefined while unknown. */
+  appendOnly: boolean | undefined
+  #isPrepared = false
+  readonly #options: PartitionedRedisOptions
+  readonly #settled: Promise<void>
+  #settle: (refused?: StartError) => void = () => undefined
+
+  private constructor(options: PartitionedRedisOptions) {
+    this.#options = options
+    this.partitions = options.partitions
+    this.#settled = new Promise((resolve, reject) => {
+      this.#settle = refused => (refused ? reject(refused) : resolve())
+    })
+    this.redis = connectRedis(options.redisUrl, options.role, options)
+    this.redis.on('ready', () => void this.#prepare())
+    this.redis.on('close', () => (this.#isPrepared = false))
+  }
+
+  /**
+   * Settles when Redis was checked, or after 2 s when it is away: then it is checked when it comes.
+   * @throws {StartError} when it can't hold the queue (see `checkRedis`)
+   */
+  static async open(options: PartitionedRedisOptions): Promise<PartitionedRedis> {
+    const connection = new PartitionedRedis(options)
+    const timer = setTimeout(() => connection.#settle(), startMsMax)
+    try {
+      await connection.#settled
+      return connection
+    } catch (error) {
+      connection.close()
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Whether a command sent now has a chance. */
+  get isUsable(): boolean {
+    return this.#isPrepared && this.redis.status === 'ready'
+  }
+
+  /** Cuts the connection and makes a new one: the way out of a connection whose other end is silently gone. */
+  reconnect(): void {
+    this.#isPrepared = false
+    this.redis.disconnect(true)
+  }
+
+  close(): void {
+    this.redis.disconnect()
+  }
+
+  async #prepare(): Promise<void> {
+    const { log, health, partitions } = this.#options
+    try {
+      this.appendOnly = (await checkRedis(this.redis, this.#options)).appendOnly
+      const agreed = await agreedPartitions(this.redis, this.#isAgreed ? this.partitions : partitions)
+      if (this.#isAgreed && agreed !== this.partitions) {
+        log.warn({ before: this.partitions, now: agreed }, 'the number of partitions has changed, following it')
+      }
+      this.partitions = agreed
+      this.#isAgreed = true
+      this.#isPrepared = true
+      health.set('redis-setup', undefined)
+      this.#settle()
+      this.#options.onUsable?.()
+    } catch (error) {
+      if (error instanceof StartError) {
+        this.#settle(error)
+        // Reached only later: too late to refuse the start, and what is wrong may be mended without a restart.
+        health.set('redis-setup', error.message)
+        log.error({ reason: error.message }, 'this Redis is not fit for the queue')
+      } else if (this.redis.status === 'ready') {
+        log.warn({ reason: redisReason(error) }, 'Redis does not answer, trying again')
+        setTimeout(() => this.redis.status === 'ready' && this.reconnect(), 500).unref()
+      }
+    }
+  }
+
+  #isAgreed = false
+}

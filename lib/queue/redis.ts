@@ -1,0 +1,234 @@
+/**
+ * Connections to Redis, set up so that a dead, frozen or half-open server costs a bounded time and no memory: nothing
+ * is queued while it is away, nothing is sent twice, everything is answered or fails.
+ */
+import { Redis, type RedisOptions } from 'ioredis'
+import type { Health } from '../process/health.ts'
+import type { Logger } from '../process/log.ts'
+import { StartError } from '../process/run.ts'
+import { partitionsKey } from './partition.ts'
+
+/** What a connection is for: each has its own, for one that waits must not hold up another. */
+export type RedisRole = 'producer' | 'consumer' | 'store'
+
+export interface RedisHooks {
+  readonly log: Logger
+  readonly health: Health
+}
+
+/** Longest that a command may take before it counts as failed, in milliseconds. */
+export const commandTimeoutMs = 200
+/** Longest that the consumer lets Redis hold a blocking read, in milliseconds. */
+export const blockMs = 1_000
+/** Oldest Redis with XAUTOCLAIM, as major * 100 + minor. */
+const versionMin = { number: 602, text: '6.2' }
+
+/**
+ * A connection that keeps trying for ever and never throws for a server that is away; commands fail at once while it
+ * is. Health cause `redis`.
+ * @param url redis://, rediss:// or unix:///path; may carry a password and is never repeated anywhere
+ * @throws {StartError} when the text is no such URL
+ */
+export function connectRedis(url: string, role: RedisRole, hooks: RedisHooks): Redis {
+  const options: ConnectionOptions = {
+    ...addressOf(url),
+    connectionName: `mta-tracking-${role}`,
+    disableClientInfo: true,
+    protocol: 2,
+    connectTimeout: 2_000,
+    keepAlive: 10_000,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    maxLoadingRetryTime: 1_000,
+    retryStrategy: attempt => Math.min(50 * 2 ** Math.min(attempt, 6), 1_000) * (0.8 + Math.random() * 0.4),
+    // A net under `answered`, for whoever forgets it.
+    commandTimeout: 5_000,
+    ...(role === 'consumer' ? { blockingTimeout: blockMs + 2_000 } : {}),
+  }
+  const redis = new Redis(options)
+  watch(redis, role, hooks)
+  return redis
+}
+
+/** Connections of a process that are in trouble, by its health: the cause is cleared by the last that recovers. */
+const troubled = new WeakMap<Health, Set<Redis>>()
+
+function watch(redis: Redis, role: RedisRole, { log, health }: RedisHooks): void {
+  const others = troubled.get(health) ?? new Set()
+  troubled.set(health, others)
+  let lastReason = 'not connected yet'
+  const setTrouble = (reason: string | undefined) => {
+    if (reason === undefined) others.delete(redis)
+    else others.add(redis)
+    if (reason !== undefined)
+      health.set('redis', `Redis can't be reached (${reason}): check that it runs and --redis-url`)
+    else if (others.size === 0) health.set('redis', undefined)
+  }
+  setTrouble(lastReason)
+  let isDown = false
+  redis.on('error', (error: Error) => {
+    lastReason = redisReason(error)
+    if (redis.status !== 'ready') setTrouble(lastReason)
+  })
+  redis.on('close', () => {
+    if (redis.status === 'end') return
+    setTrouble(lastReason)
+    if (!isDown) log.warn({ role, reason: lastReason }, 'Redis is away, going on without it')
+    isDown = true
+  })
+  redis.on('ready', () => {
+    lastReason = 'the connection was closed'
+    setTrouble(undefined)
+    if (isDown) log.info({ role }, 'Redis is back')
+    isDown = false
+  })
+  redis.on('end', () => setTrouble(undefined))
+}
+
+/** What went wrong, without what was sent: the arguments of a command may hold recipients or the password. */
+export function redisReason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  return code ?? message.split('\n')[0]!.slice(0, 120)
+}
+
+/** Redis did not answer in time. What was sent may still be executed. */
+export class RedisTimeout extends Error {
+  override readonly name = 'RedisTimeout'
+}
+
+/**
+ * The answer to a command or pipeline, or a rejection after `timeoutMs`. Every command is raced like this: ioredis 6.0.0
+ * may leave one that was under way when the connection broke without any answer (redis/ioredis#2193).
+ */
+export function answered<T>(answer: Promise<T>, timeoutMs: number = commandTimeoutMs): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new RedisTimeout(`no answer within ${timeoutMs} ms`)), timeoutMs)
+    answer.then(
+      value => {
+        clearTimeout(timer)
+        resolve(value)
+      },
+      (error: unknown) => {
+        clearTimeout(timer)
+        reject(error)
+      },
+    )
+  })
+}
+
+type ConnectionOptions = Omit<RedisOptions, 'replyMapping'>
+
+function addressOf(text: string): ConnectionOptions {
+  // No error repeats the text or any part of it: it may hold the password.
+  if (!URL.canParse(text)) throw badUrl()
+  const url = new URL(text)
+  const credentials: ConnectionOptions = {
+    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
+    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
+  }
+  if (url.protocol === 'unix:') {
+    const db = Number(url.searchParams.get('db') ?? 0)
+    if (url.pathname.length < 2 || !Number.isSafeInteger(db)) throw badUrl()
+    return { ...credentials, path: decodeURIComponent(url.pathname), db }
+  }
+  const db = url.pathname === '' ? 0 : Number(url.pathname.slice(1))
+  if (!/^rediss?:$/.test(url.protocol) || url.hostname === '' || !Number.isSafeInteger(db)) throw badUrl()
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  return {
+    ...credentials,
+    host,
+    port: url.port === '' ? 6379 : Number(url.port),
+    db,
+    ...(url.protocol === 'rediss:' ? { tls: {} } : {}),
+  }
+}
+
+function badUrl(): StartError {
+  return new StartError('--redis-url: expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH?db=N')
+}
+
+/** What `checkRedis` learned. */
+export interface RedisSetup {
+  /** Whether it writes an append-only file; undefined when it does not say. */
+  readonly appendOnly: boolean | undefined
+}
+
+const warned = new WeakMap<Health, Set<string>>()
+
+/** Warns once a process, however many connections it has. */
+function warnOnce({ log, health }: RedisHooks, text: string): void {
+  const texts = warned.get(health) ?? new Set()
+  warned.set(health, texts)
+  if (!texts.has(text)) log.warn(text)
+  texts.add(text)
+}
+
+/**
+ * Checks that this Redis can hold the queue: new enough, evicts nothing, writes an append-only file (else a warning).
+ * @throws {StartError} when it is too old or its policy would delete waiting events; each names the fix
+ * @throws Error when it does not answer
+ */
+export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<RedisSetup> {
+  const [info, memory, persistence] = await Promise.all([
+    answered(redis.info('server')),
+    answered(redis.info('memory')),
+    answered(redis.info('persistence')),
+  ])
+  const version = infoField(info, 'redis_version')
+  const [major = 0, minor = 0] = (version ?? '').split('.').map(Number)
+  if (version !== undefined && major * 100 + minor < versionMin.number) {
+    throw new StartError(`Redis ${version} is too old for the queue: install ${versionMin.text} or newer`)
+  }
+  // INFO tells the policy too, and unlike CONFIG managed services don't forbid it.
+  const policy = infoField(memory, 'maxmemory_policy') ?? (await configValue(redis, 'maxmemory-policy'))
+  if (policy === undefined) {
+    warnOnce(
+      hooks,
+      'Redis does not tell its maxmemory-policy: make sure that it is noeviction, else events are deleted',
+    )
+  } else if (policy !== 'noeviction') {
+    throw new StartError(
+      `Redis deletes waiting events when its memory is full (maxmemory-policy ${policy}): ` +
+        `set "maxmemory-policy noeviction" in redis.conf, or run CONFIG SET maxmemory-policy noeviction`,
+    )
+  }
+  const appendOnly = infoField(persistence, 'aof_enabled')
+  if (appendOnly === '0') {
+    warnOnce(
+      hooks,
+      'Redis keeps the queue in memory only: its restart loses every waiting event and record; ' +
+        'set "appendonly yes" in redis.conf, or run CONFIG SET appendonly yes',
+    )
+  }
+  return { appendOnly: appendOnly === undefined ? undefined : appendOnly !== '0' }
+}
+
+function infoField(info: string, field: string): string | undefined {
+  return new RegExp(`^${field}:(.*?)\\r?$`, 'm').exec(info)?.[1]
+}
+
+async function configValue(redis: Redis, name: string): Promise<string | undefined> {
+  try {
+    const [, value] = await answered(redis.config('GET', name))
+    return value
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * The number of partitions that all processes on this Redis use: the first ever to ask sets its own wish.
+ * @throws Error when Redis does not answer
+ */
+export async function agreedPartitions(redis: Redis, wanted: number): Promise<number> {
+  await answered(redis.set(partitionsKey, wanted, 'NX'))
+  const agreed = Number(await answered(redis.get(partitionsKey)))
+  if (!Number.isSafeInteger(agreed) || agreed < 1 || agreed > partitionsMax) {
+    throw new StartError(`Redis key ${partitionsKey} does not hold a number from 1 to ${partitionsMax}: delete it`)
+  }
+  return agreed
+}
+
+/** Most partitions that a queue can have. */
+export const partitionsMax = 256
