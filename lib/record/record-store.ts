@@ -1,0 +1,165 @@
+/** Where the records of messages are kept: in Redis, each for a limited time. */
+import { Counter, type Registry } from 'prom-client'
+import type { Health } from '../process/health.ts'
+import type { Logger } from '../process/log.ts'
+import { partitionOf } from '../queue/partition.ts'
+import { PartitionedRedis } from '../queue/partitioned-redis.ts'
+import { answered } from '../queue/redis.ts'
+import { encodeRecord, mergeRecords, recordKey, type MessageRecord, type RecordWriter } from './record.ts'
+
+export interface RecordStoreOptions {
+  readonly redisUrl: string
+  readonly partitions: number
+  readonly log: Logger
+  readonly health: Health
+  readonly metrics: Registry
+  /** Beginning of the metrics' names: the process. */
+  readonly prefix: string
+}
+
+/** A record and the message that it is of. */
+export interface RecordEntry {
+  readonly messageId: string
+  readonly record: MessageRecord
+}
+
+interface Put extends RecordEntry {
+  readonly writer: RecordWriter
+  readonly ttlSeconds: number
+}
+
+/** Records that go in one pipeline at most. */
+const groupMax = 500
+/** Records that `put` keeps while Redis is away; beyond that the oldest are lost. */
+const waitingMax = 50_000
+/** Longest wait for the answer to a pipeline, in milliseconds. */
+const groupMs = 2_000
+/** How long `put` waits before it tries again after a failure, in milliseconds. */
+const retryMs = 1_000
+
+export class RecordStore {
+  #connection!: PartitionedRedis
+  #waiting: Put[] = []
+  #isSending = false
+  #sending: Promise<void> = Promise.resolve()
+  #retry: NodeJS.Timeout | undefined
+  #isClosed = false
+  readonly #total: Counter<'outcome'>
+
+  private constructor({ metrics, prefix }: RecordStoreOptions) {
+    this.#total = new Counter({
+      name: `${prefix}_records_total`,
+      help: 'Records of messages, by what became of them: stored in Redis, or lost because Redis was away too long.',
+      labelNames: ['outcome'],
+      registers: [metrics],
+    })
+    for (const outcome of ['stored', 'lost']) this.#total.inc({ outcome }, 0)
+  }
+
+  /**
+   * Starts also while Redis is down.
+   * @throws {StartError} when Redis is up and not fit for the queue
+   */
+  static async open(options: RecordStoreOptions): Promise<RecordStore> {
+    const store = new RecordStore(options)
+    store.#connection = await PartitionedRedis.open({ ...options, role: 'store', onUsable: () => store.#schedule() })
+    return store
+  }
+
+  /** Stores a record as soon as Redis takes it. Nothing to wait for: at worst it is lost, and counted. */
+  put(writer: RecordWriter, messageId: string, record: MessageRecord, ttlSeconds: number): void {
+    if (this.#isClosed || this.#waiting.length >= waitingMax) {
+      this.#total.inc({ outcome: 'lost' })
+      return
+    }
+    this.#waiting.push({ writer, messageId, record, ttlSeconds })
+    this.#schedule()
+  }
+
+  /**
+   * Stores records.
+   * @throws Error when not all were confirmed; storing them again does no harm
+   */
+  async putMany(writer: RecordWriter, entries: readonly RecordEntry[], ttlSeconds: number): Promise<void> {
+    for (let at = 0; at < entries.length; at += groupMax) {
+      const group = entries.slice(at, at + groupMax)
+      await this.#store(group.map(({ messageId, record }) => ({ writer, messageId, record, ttlSeconds })))
+    }
+  }
+
+  /**
+   * What is known of these messages; those of which nothing is known are absent. One command a partition.
+   * @throws Error when Redis did not answer
+   */
+  async getMany(messageIds: readonly string[]): Promise<Map<string, MessageRecord>> {
+    const { redis, partitions } = this.#connection
+    const byPartition = new Map<number, string[]>()
+    for (const messageId of new Set(messageIds)) {
+      const partition = partitionOf(messageId, partitions)
+      const ids = byPartition.get(partition)
+      if (ids) ids.push(messageId)
+      else byPartition.set(partition, [messageId])
+    }
+    const records = new Map<string, MessageRecord>()
+    await Promise.all(
+      Array.from(byPartition.values(), async ids => {
+        const keys = ids.flatMap(id => [recordKey('wrapper', id, partitions), recordKey('accounting', id, partitions)])
+        const texts = await answered(redis.mget(keys), groupMs)
+        for (const [index, id] of ids.entries()) {
+          const record = mergeRecords(texts[2 * index], texts[2 * index + 1])
+          if (record) records.set(id, record)
+        }
+      }),
+    )
+    return records
+  }
+
+  /** Stores what waits, for at most 2 s, then gives up the connection; idempotent. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    clearTimeout(this.#retry)
+    await this.#sending
+    while (this.#waiting.length > 0 && this.#connection.isUsable) {
+      this.#isSending = true
+      this.#sending = this.#sendWaiting()
+      await this.#sending
+    }
+    this.#total.inc({ outcome: 'lost' }, this.#waiting.length)
+    this.#waiting = []
+    this.#connection.close()
+  }
+
+  #schedule(): void {
+    if (this.#isSending || this.#isClosed || this.#waiting.length === 0 || !this.#connection?.isUsable) return
+    this.#isSending = true
+    setImmediate(() => {
+      this.#sending = this.#sendWaiting()
+    })
+  }
+
+  async #sendWaiting(): Promise<void> {
+    const group = this.#waiting.splice(0, groupMax)
+    try {
+      await this.#store(group)
+      this.#isSending = false
+      this.#schedule()
+    } catch {
+      this.#waiting.unshift(...group)
+      this.#isSending = false
+      if (!this.#isClosed) this.#retry = setTimeout(() => this.#schedule(), retryMs).unref()
+    }
+  }
+
+  async #store(group: readonly Put[]): Promise<void> {
+    const { redis, partitions } = this.#connection
+    const pipeline = redis.pipeline()
+    for (const { writer, messageId, record, ttlSeconds } of group) {
+      pipeline.set(recordKey(writer, messageId, partitions), encodeRecord(record), 'EX', ttlSeconds)
+    }
+    const replies = (await answered(pipeline.exec(), groupMs)) ?? []
+    const error = replies.find(([error]) => error)?.[0]
+    if (error) throw error
+    this.#total.inc({ outcome: 'stored' }, group.length)
+  }
+}
