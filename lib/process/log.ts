@@ -10,12 +10,12 @@ export interface Log {
 }
 
 /**
- * @param file appended to; standard output when undefined
+ * @param file appended to; when undefined, standard output or what `otherwise` says
  * @throws Error when the file can't be opened
  */
-export function openLog(name: string, level: string, file: string | undefined): Log {
+export function openLog(name: string, level: string, file: string | undefined, otherwise?: 'stderr'): Log {
   // Synchronous, so that the last line before a crash is there to be read.
-  const destination = pino.destination({ dest: file ?? 1, append: true, sync: true })
+  const destination = pino.destination({ dest: file ?? (otherwise === 'stderr' ? 2 : 1), append: true, sync: true })
   // A full disk must not end a process that moves mail; the lines are lost, the mail is not.
   destination.on('error', () => undefined)
   const logger = pino(

@@ -42,6 +42,11 @@ export interface RunnableProgram<Table extends OptionTable> extends Program<Tabl
   /** Checks beyond single settings, for `--check` and before the start; throws SettingsError. */
   readonly validate?: (settings: Settings<WithCommon<Table>>, operands: readonly string[]) => void
   readonly start: (context: ProcessContext<Table>) => Promise<Running>
+  /**
+   * For a command whose standard output is its result: without --logfile, log lines go to standard error, and a reason
+   * not to start is one plain line there.
+   */
+  readonly logTo?: 'stderr'
 }
 
 /** A reason not to start that is the user's to mend: logged as one line, without a stack. */
@@ -78,7 +83,7 @@ export async function run<Table extends OptionTable>(
   const common = settings as Settings<CommonOptions>
   let opened
   try {
-    opened = openLog(program.name, common.logLevel, common.logfile)
+    opened = openLog(program.name, common.logLevel, common.logfile, program.logTo)
   } catch (error) {
     process.stderr.write(`${program.name}: --logfile ${common.logfile}: ${(error as Error).message}\n`)
     process.exitCode = 2
@@ -138,7 +143,9 @@ export async function run<Table extends OptionTable>(
     clearTimeout(abandoned)
   } catch (error) {
     const expected = error instanceof StartError || error instanceof SettingsError
-    log.fatal(expected ? { reason: error.message } : { err: error }, 'not started')
+    if (expected && program.logTo && common.logfile === undefined) {
+      process.stderr.write(`${program.name}: ${error.message}\n`)
+    } else log.fatal(expected ? { reason: error.message } : { err: error }, 'not started')
     process.exitCode = 1
   }
   await metricsServer?.close()

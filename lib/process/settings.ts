@@ -32,7 +32,7 @@ export interface Program<Table extends OptionTable> {
   /** The manual: what it does and how it is used; `--help` prints it before the options. */
   readonly manual: string
   readonly options: Table
-  /** Operands after the options, as in `[file...]`. None when absent. */
+  /** Operands beside the options, as in `[file...]` or `<action> [id]`. None when absent. */
   readonly operands?: string
   /** Configuration file that is read when it exists and `--config` is not given. */
   readonly configFile?: string
@@ -136,7 +136,7 @@ function declare(program: Program<OptionTable>, table: OptionTable, version: str
   command.helpOption('--help', 'print this manual')
   command.exitOverride().configureOutput({ writeOut: () => undefined, writeErr: () => undefined })
   command.configureHelp({ helpWidth: 100 })
-  if (program.operands) command.argument(program.operands)
+  if (program.operands) command.arguments(program.operands)
   else command.allowExcessArguments(false)
   for (const [name, option] of Object.entries(table)) {
     const placeholder = option.kind === flag ? '' : ` <${option.kind.placeholder}>`
