@@ -1,0 +1,31 @@
+/** What became of a message at one recipient, as the agent reports it. */
+
+/** The words of the ingestion API. */
+export type OutcomeType = 'delivered' | 'bounced' | 'deferred' | 'soft_bounced'
+
+export interface Outcome {
+  /** `X-Sendpost-Message-UUID` of the message, lower case. */
+  readonly uuid: string
+  readonly type: OutcomeType
+  /** Unix time in microseconds, from the log line. NaN when the line bears none. */
+  readonly at: number
+  /** Whom the message was submitted for: the address before aliases, where the log tells it. */
+  readonly recipient: string
+  /** What the remote server answered; absent when none spoke. */
+  readonly code?: number
+  /** The text that goes with the status, as logged. */
+  readonly description: string
+  /** Where it was read. */
+  readonly log: OutcomeSource
+}
+
+export interface OutcomeSource {
+  readonly queueId: string
+  readonly to: string
+  readonly origTo?: string
+  readonly relay: string
+  /** RFC 3463, `5.1.1`. */
+  readonly dsn: string
+  /** The word in the log: `sent`, `bounced`, `deferred`, `SOFTBOUNCE`, `expired`, `force-expired`. */
+  readonly status: string
+}

@@ -1,0 +1,115 @@
+/**
+ * The instants that the stamps of log lines mean. A traditional stamp, `Feb  9 13:00:05`, has neither year nor zone: both
+ * are inferred, the year from when the file was last written, the zone from the setting or this machine.
+ */
+import { TimeZone } from './time-zone.ts'
+
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+const yearsTried = 9
+
+const months = new Map(
+  ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'].map((name, index) => [
+    name,
+    index,
+  ]),
+)
+
+export class StampClock {
+  readonly #zone: TimeZone
+  readonly #nowMs: () => number
+  #lastMs: number | undefined
+  #cachedStamp = ''
+  #cachedMs = Number.NaN
+
+  /**
+   * @param nowMs the latest instant that a line can bear: now for a log that is being written, the time of the last change
+   *   for an older file
+   */
+  constructor(zone: TimeZone, nowMs: () => number) {
+    this.#zone = zone
+    this.#nowMs = nowMs
+  }
+
+  /**
+   * The instant of a traditional stamp, Unix ms; NaN when there is no such time.
+   *
+   * When clocks were set back, an hour appears twice: a line that seems to lie an hour before the one that was read last
+   * belongs to the second.
+   *
+   * @param stamp the 15 characters, day padded by a blank or a zero; month names of another language mean the month that is
+   */
+  traditional(stamp: string): number {
+    if (stamp === this.#cachedStamp) return this.#cachedMs
+    const instant = this.#infer(stamp)
+    this.#cachedStamp = Buffer.from(stamp, 'latin1').toString('latin1')
+    this.#cachedMs = instant
+    if (!Number.isNaN(instant)) this.#lastMs = instant
+    return instant
+  }
+
+  #infer(stamp: string): number {
+    const match = /^(\S+) +(\d{1,2}) (\d\d):(\d\d):(\d\d)$/.exec(stamp)
+    if (!match) return Number.NaN
+    const now = this.#nowMs()
+    const today = new Date(now)
+    const month = months.get(match[1]!) ?? today.getUTCMonth()
+    const [day, hours, minutes, seconds] = [Number(match[2]), Number(match[3]), Number(match[4]), Number(match[5])]
+    if (hours > 23 || minutes > 59 || seconds > 60) return Number.NaN
+    for (let year = today.getUTCFullYear() + 1, tried = 0; tried < yearsTried; year--, tried++) {
+      const midnight = Date.UTC(year, month, day)
+      if (new Date(midnight).getUTCDate() !== day) continue
+      const civil = midnight + ((hours * 60 + minutes) * 60 + seconds) * 1000
+      const [first, second] = this.#zone.instants(civil)
+      if (first > now + dayMs) continue
+      const last = this.#lastMs
+      if (second !== undefined && last !== undefined && first < last - hourMs / 2) return second
+      return first
+    }
+    return Number.NaN
+  }
+}
+
+/**
+ * The instant of a stamp such as `2026-11-21T16:24:03.867203+00:00`, in microseconds of Unix time; NaN when it is none. The
+ * zone may be `Z`, `+01:00` or `+0100`; digits past the microsecond are cut.
+ */
+export function isoMicros(stamp: string): number {
+  const seconds = cachedSeconds(stamp.slice(0, 19))
+  if (Number.isNaN(seconds)) return Number.NaN
+  let at = 19
+  let micros = 0
+  if (stamp.charCodeAt(at) === 46) {
+    at++
+    let weight = 100_000
+    for (; isDigit(stamp.charCodeAt(at)); at++) {
+      micros += Math.floor(weight) * (stamp.charCodeAt(at) - 48)
+      weight /= 10
+    }
+  }
+  const zone = zoneMinutes(stamp, at)
+  return (seconds - zone * 60) * 1_000_000 + micros
+}
+
+const cache = { text: '', seconds: Number.NaN }
+
+/** Lines of one second share all but the fraction. */
+function cachedSeconds(text: string): number {
+  if (text === cache.text) return cache.seconds
+  cache.text = Buffer.from(text, 'latin1').toString('latin1')
+  cache.seconds = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/.test(text) ? Date.parse(`${text}Z`) / 1000 : Number.NaN
+  return cache.seconds
+}
+
+function zoneMinutes(stamp: string, at: number): number {
+  const sign = stamp.charCodeAt(at)
+  if (sign === 90 && stamp.length === at + 1) return 0
+  if (sign !== 43 && sign !== 45) return Number.NaN
+  const colon = stamp.charCodeAt(at + 3) === 58 ? 1 : 0
+  if (stamp.length !== at + 5 + colon) return Number.NaN
+  const hours = Number(stamp.slice(at + 1, at + 3))
+  const minutes = Number(stamp.slice(at + 3 + colon))
+  return (sign === 43 ? 1 : -1) * (hours * 60 + minutes)
+}
+
+const isDigit = (code: number) => code >= 48 && code <= 57
