@@ -6,12 +6,12 @@ export interface HttpAnswer {
   readonly status: number
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
-  /** The beginning of the body, whatever it is; at most `answerBytesMax` bytes of it. */
+  /** The beginning of the body, whatever it is; at most `answerBytesDefault` bytes of it unless asked otherwise. */
   readonly body: string
 }
 
-/** How much of an answer is read. */
-export const answerBytesMax = 64 * 1024
+/** How much of an answer is read unless the request wants more. */
+export const answerBytesDefault = 64 * 1024
 
 /** `busy`: the service asks for patience. `fault`: it failed, for which this very batch may be to blame. */
 export type RetryCause = 'busy' | 'fault'

@@ -1,12 +1,15 @@
 /** HTTP requests of the uploader: kept-open connections, HTTP/1.1 or 2, proxies from the environment, hard time limits. */
+import { gunzipSync } from 'node:zlib'
 import { Agent, EnvHttpProxyAgent, request, type Dispatcher } from 'undici'
-import { answerBytesMax, type HttpAnswer } from './answer.ts'
+import { answerBytesDefault, type HttpAnswer } from './answer.ts'
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST'
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: Uint8Array
+  /** How much of the answer is wanted. Default 64 KiB. */
+  readonly answerBytesMax?: number
 }
 
 export interface Transport {
@@ -46,7 +49,7 @@ export function openTransport(options: TransportOptions = {}, env = process.env)
   const dispatcher: Dispatcher = proxyWanted(env) ? new EnvHttpProxyAgent(limits) : new Agent(limits)
   let closed: Promise<void> | undefined
   return {
-    send: async ({ method, url, headers, body }, signal) => {
+    send: async ({ method, url, headers, body, answerBytesMax = answerBytesDefault }, signal) => {
       const deadline = AbortSignal.timeout(timeoutMs)
       try {
         const response = await request(url, {
@@ -59,7 +62,7 @@ export function openTransport(options: TransportOptions = {}, env = process.env)
         return {
           status: response.statusCode,
           headers: response.headers,
-          body: await beginning(response.body),
+          body: text(await beginning(response.body, answerBytesMax), answerBytesMax),
         }
       } catch (error) {
         throw new Error(deadline.aborted ? `no answer within ${timeoutMs / 1000} s` : failure(error), { cause: error })
@@ -69,17 +72,27 @@ export function openTransport(options: TransportOptions = {}, env = process.env)
   }
 }
 
-/** The first 64 KiB of a body as text. What follows is not waited for. */
-async function beginning(body: Dispatcher.ResponseData['body']): Promise<string> {
+/** The first bytes of a body. What follows is not waited for. */
+async function beginning(body: Dispatcher.ResponseData['body'], bytesMax: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of body as AsyncIterable<Buffer>) {
     chunks.push(chunk)
     bytes += chunk.length
     // Leaving the loop destroys the stream, and with it the connection: nobody sends so much in earnest.
-    if (bytes >= answerBytesMax) break
+    if (bytes >= bytesMax) break
   }
-  return Buffer.concat(chunks).subarray(0, answerBytesMax).toString('utf8')
+  return Buffer.concat(chunks).subarray(0, bytesMax)
+}
+
+/** Text of a body, which may be gzipped, announced or not; unreadable compression reads as empty. */
+function text(body: Buffer, bytesMax: number): string {
+  if (body[0] !== 0x1f || body[1] !== 0x8b) return body.toString('utf8')
+  try {
+    return gunzipSync(body, { maxOutputLength: bytesMax }).toString('utf8')
+  } catch {
+    return ''
+  }
 }
 
 /** Code or name of a failure; never its message, which may repeat a proxy's URL with its password. */
