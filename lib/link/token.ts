@@ -34,8 +34,8 @@ const macStart = 3
 const compactId = 8
 const named = 16
 
-/** Actions by their number in a token. FROZEN: append only. */
-const actions: readonly EngagementType[] = [
+/** Actions by their number in a token. FROZEN. */
+export const actions: readonly EngagementType[] = [
   'open',
   'initial_open',
   'click',
@@ -83,6 +83,15 @@ export function verifyToken(token: string, keys: LinkKeys): TokenVerdict {
   if (key.state === 'revoked') return { ok: false, reason: 'revoked', keyId }
   const link = decodeLink(content)
   return link ? { ok: true, link, keyId } : { ok: false, reason: 'malformed', keyId }
+}
+
+/**
+ * What a token says, whoever made it: for people who look into links. Nothing may be done because of it.
+ * Undefined when it says nothing.
+ */
+export function readUnverifiedToken(token: string): { readonly link: TrackedLink; readonly keyId: string } | undefined {
+  const link = hasTokenForm(token) ? decodeLink(token.slice(contentStart)) : undefined
+  return link && { link, keyId: token.slice(1, macStart) }
 }
 
 /** Whether a text looks like a token of this format; says nothing about who made it. */

@@ -1,0 +1,23 @@
+/** Results on standard output. Settles when the system has taken them. */
+
+/** One line. */
+export async function print(text: string): Promise<void> {
+  await new Promise<void>(resolve => process.stdout.write(`${text}\n`, () => resolve()))
+}
+
+/** Columns as wide as their widest cell, a heading over each; the last one is never filled up. */
+export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [heading, ...rows]
+  const widths = heading.map((_, column) => Math.max(...all.map(row => row[column]?.length ?? 0)))
+  return all
+    .map(row => row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column]!))).join('  '))
+    .map(line => line.trimEnd())
+    .join('\n')
+}
+
+/** Names and values, a pair a line; those without a value are left out. */
+export function fields(pairs: Readonly<Record<string, string | undefined>>): string {
+  const present = Object.entries(pairs).filter(([, value]) => value !== undefined)
+  const width = Math.max(...present.map(([name]) => name.length))
+  return present.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n')
+}

@@ -1,0 +1,62 @@
+/** A command with several programs, told apart by the first word, as in `linktool encode`. */
+import { closest, distance } from 'fastest-levenshtein'
+import type { OptionTable } from '../process/option.ts'
+import { run, type RunnableProgram } from '../process/run.ts'
+import { type ProcessName, SettingsError } from '../process/settings.ts'
+
+export interface Subcommand {
+  readonly word: string
+  /** One line for the list of subcommands. */
+  readonly summary: string
+  readonly run: (argv: readonly string[]) => Promise<void>
+}
+
+/** A program as a subcommand. */
+export function subcommand<Table extends OptionTable>(
+  summary: string,
+  program: RunnableProgram<Table> & { readonly subcommand: string },
+): Subcommand {
+  return { word: program.subcommand, summary, run: argv => run({ ...program, logTo: 'stderr' }, argv) }
+}
+
+/**
+ * Runs the program that the first word names. Without one, or with an unknown one, `--help` and `--version` still
+ * work; all else is refused with exit code 2 and the nearest word.
+ */
+export async function runSubcommand(
+  name: ProcessName,
+  about: string,
+  subcommands: readonly Subcommand[],
+  argv: readonly string[] = process.argv.slice(2),
+): Promise<void> {
+  const [word, ...rest] = argv
+  const chosen = subcommands.find(subcommand => subcommand.word === word)
+  if (chosen) {
+    await chosen.run(rest)
+    return
+  }
+  const widest = Math.max(...subcommands.map(({ word }) => word.length))
+  const list = subcommands.map(({ word, summary }) => `  ${word.padEnd(widest)}  ${summary}`).join('\n')
+  await run(
+    {
+      name,
+      manual: `${about.trim()}\n\n${list}\n\nnode cmd/${name}.ts WORD --help says more.`,
+      options: {},
+      operands: '[words...]',
+      logTo: 'stderr',
+      validate: () => {
+        throw new SettingsError(refusal(word, subcommands))
+      },
+      start: async () => ({ close: async () => undefined }),
+    },
+    argv,
+  )
+}
+
+function refusal(word: string | undefined, subcommands: readonly Subcommand[]): string {
+  const words = subcommands.map(subcommand => subcommand.word)
+  if (word === undefined || word.startsWith('-')) return `expected one of ${words.join(', ')} as the first word`
+  const near = closest(word, words)
+  const hint = distance(word, near) <= Math.max(2, word.length / 3) ? `did you mean ${near}?` : words.join(', ')
+  return `unknown subcommand ${JSON.stringify(word)}: ${hint}`
+}
