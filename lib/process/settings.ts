@@ -74,7 +74,8 @@ export function readSettings<Table extends OptionTable>(
   env: Readonly<Record<string, string | undefined>>,
   version: string,
 ): CommandLine<Table> {
-  const table: OptionTable = { ...commonOptions, ...program.options }
+  // Its own first: that is the order of --help.
+  const table: OptionTable = { ...program.options, ...commonBeside(program.options) }
   const command = declare(program, table, version)
   try {
     command.parse(normalise(argv, table), { from: 'user' })
@@ -127,6 +128,11 @@ function readOption(name: string, option: Option<unknown>, found: Found | undefi
   }
 }
 
+/** The common options that the program does not declare itself. */
+function commonBeside(own: OptionTable): OptionTable {
+  return Object.fromEntries(Object.entries(commonOptions).filter(([name]) => own[name] === undefined))
+}
+
 function declare(program: Program<OptionTable>, table: OptionTable, version: string): Command {
   const command = new Command()
   const call = program.calledAs ?? `node cmd/${program.name}.ts`
@@ -135,7 +141,7 @@ function declare(program: Program<OptionTable>, table: OptionTable, version: str
   command.version(version, '--version', 'print the version')
   command.helpOption('--help', 'print this manual')
   command.exitOverride().configureOutput({ writeOut: () => undefined, writeErr: () => undefined })
-  command.configureHelp({ helpWidth: 100 })
+  command.configureHelp({ helpWidth: 120 })
   if (program.operands) command.arguments(program.operands)
   else command.allowExcessArguments(false)
   for (const [name, option] of Object.entries(table)) {
