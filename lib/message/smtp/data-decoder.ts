@@ -1,0 +1,142 @@
+/**
+ * Reads what follows DATA (RFC 5321 section 4.1.1.4): finds the end, removes the dot transparency, and leaves no line
+ * end but CRLF. The end is CRLF "." CRLF and nothing else, wherever the stream is cut; a line of one dot that is not
+ * framed by two CRLF is content.
+ *
+ * A bare LF counts as a line end and becomes CRLF, a bare CR becomes a space, as Postfix 3.9 does by default
+ * (`smtpd_forbid_bare_newline = normalize`, `cleanup_replace_stray_cr_lf`). Whether there were any is told, so that the
+ * caller may refuse instead.
+ */
+export interface Decoded {
+  /** Content, in pieces. */
+  readonly content: readonly Buffer[]
+  /** What came after the end; undefined while the end has not come. */
+  readonly rest: Buffer | undefined
+}
+
+const crlf = Buffer.from('\r\n')
+const space = Buffer.from(' ')
+const dotLine = Buffer.from('.\r\n')
+
+const states = {
+  /** Within a line. */
+  inLine: 0,
+  /** After a CR whose meaning is open. */
+  afterCr: 1,
+  /** At the beginning of a line, after CRLF or at the very start. */
+  lineStart: 2,
+  /** At the beginning of a line, after a bare LF. */
+  lineStartAfterLf: 3,
+  /** After a dot at lineStart, held back. */
+  dot: 4,
+  /** After a dot at lineStartAfterLf, held back. */
+  dotAfterLf: 5,
+  /** After dot CR, both held back. */
+  dotCr: 6,
+  dotCrAfterLf: 7,
+  ended: 8,
+} as const
+type State = (typeof states)[keyof typeof states]
+
+export class DataDecoder {
+  /** Whether a bare CR or LF has been seen. */
+  stray = false
+  #state: State = states.lineStart
+
+  /** Content and, once the end was found, what follows it. Not called again after the end. */
+  decode(chunk: Buffer): Decoded {
+    const content: Buffer[] = []
+    const length = chunk.length
+    let state: State = this.#state
+    // Bytes from here to the present position are content, to be taken as they stand.
+    let from = 0
+    let at = 0
+    const take = (to: number) => {
+      if (to > from) content.push(chunk.subarray(from, to))
+    }
+    while (at < length) {
+      const byte = chunk[at]
+      switch (state) {
+        case states.inLine: {
+          let next = at
+          let current = byte
+          while (current !== 13 && current !== 10 && ++next < length) current = chunk[next]
+          at = next
+          if (at === length) break
+          if (current === 13 && chunk[at + 1] === 10) {
+            // The ordinary line end stays part of the run.
+            at += 2
+            state = states.lineStart
+            break
+          }
+          take(at)
+          from = ++at
+          if (current === 10) {
+            content.push(crlf)
+            this.stray = true
+            state = states.lineStartAfterLf
+          } else state = states.afterCr
+          break
+        }
+        case states.afterCr:
+          if (byte === 10) {
+            content.push(crlf)
+            from = ++at
+            state = states.lineStart
+          } else {
+            content.push(space)
+            this.stray = true
+            from = at
+            state = states.inLine
+          }
+          break
+        case states.lineStart:
+        case states.lineStartAfterLf:
+          if (byte === 46) {
+            take(at)
+            from = ++at
+            state = state === states.lineStart ? states.dot : states.dotAfterLf
+          } else state = states.inLine
+          break
+        case states.dot:
+        case states.dotAfterLf:
+          if (byte === 13) {
+            state = state === states.dot ? states.dotCr : states.dotCrAfterLf
+            from = ++at
+          } else if (byte === 10) {
+            content.push(dotLine)
+            this.stray = true
+            state = states.lineStartAfterLf
+            from = ++at
+          } else {
+            from = at
+            state = states.inLine
+          }
+          break
+        case states.dotCr:
+        case states.dotCrAfterLf:
+          if (byte === 10) {
+            if (state === states.dotCr) {
+              this.#state = states.ended
+              return { content, rest: chunk.subarray(at + 1) }
+            }
+            content.push(dotLine)
+            state = states.lineStart
+            from = ++at
+          } else {
+            // The line goes on after the CR, so the dot was transparency and the CR is bare.
+            content.push(space)
+            this.stray = true
+            from = at
+            state = states.inLine
+          }
+          break
+        case states.ended:
+          throw new Error('decode called after the end of data')
+      }
+    }
+    take(length)
+    this.#state = state
+    return { content, rest: undefined }
+  }
+}

@@ -1,0 +1,95 @@
+/** What the relay counts. */
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+
+export class RelayMetrics {
+  readonly #connections: Counter
+  readonly #refused: Counter<'reason'>
+  readonly #messages: Counter<'result'>
+  readonly #bytes: Counter
+  readonly #upstream: Counter<'command' | 'code'>
+  readonly #seconds: Histogram
+  /** Codes seen, so that a strange upstream can't make up labels without end. */
+  readonly #labels = new Map<string, { inc: () => void }>()
+
+  constructor(registry: Registry, open: () => number, openUpstream: () => number) {
+    const registers = [registry]
+    this.#connections = new Counter({
+      name: 'wrapper_connections_total',
+      help: 'Connections that clients have opened.',
+      registers,
+    })
+    this.#refused = new Counter({
+      name: 'wrapper_connections_refused_total',
+      help: 'Connections that were refused or ended by the wrapper, by reason.',
+      labelNames: ['reason'],
+      registers,
+    })
+    this.#messages = new Counter({
+      name: 'wrapper_messages_total',
+      help: 'Messages whose end was reached, by what the client was answered: accepted, deferred (4xx) or rejected (5xx).',
+      labelNames: ['result'],
+      registers,
+    })
+    this.#bytes = new Counter({
+      name: 'wrapper_message_bytes_total',
+      help: 'Bytes of messages as they were received.',
+      registers,
+    })
+    this.#upstream = new Counter({
+      name: 'wrapper_upstream_replies_total',
+      help: 'Replies of the upstream, by command and reply code.',
+      labelNames: ['command', 'code'],
+      registers,
+    })
+    this.#seconds = new Histogram({
+      name: 'wrapper_message_seconds',
+      help: 'Time from MAIL to the reply to the message, in seconds.',
+      buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300],
+      registers,
+    })
+    // oxlint-disable-next-line no-new -- a gauge that reads its value when asked
+    new Gauge({
+      name: 'wrapper_connections',
+      help: 'Client connections open now.',
+      registers,
+      collect() {
+        this.set(open())
+      },
+    })
+    // oxlint-disable-next-line no-new -- a gauge that reads its value when asked
+    new Gauge({
+      name: 'wrapper_upstream_connections',
+      help: 'Upstream connections open now, in use and idle.',
+      registers,
+      collect() {
+        this.set(openUpstream())
+      },
+    })
+  }
+
+  connection(): void {
+    this.#connections.inc()
+  }
+
+  refusedConnection(reason: string): void {
+    this.#refused.inc({ reason })
+  }
+
+  upstreamReply(command: 'MAIL' | 'RCPT' | 'DATA' | 'AUTH' | 'message', code: number): void {
+    const key = `${command}${code}`
+    let counter = this.#labels.get(key)
+    if (!counter) {
+      // A handful of codes exists; the rest is told by its class.
+      const known = this.#labels.size < 100
+      counter = this.#upstream.labels({ command, code: known ? String(code) : `${Math.floor(code / 100)}xx` })
+      if (known) this.#labels.set(key, counter)
+    }
+    counter.inc()
+  }
+
+  message(code: number, bytes: number, ms: number): void {
+    this.#messages.inc({ result: code < 300 ? 'accepted' : code < 500 ? 'deferred' : 'rejected' })
+    this.#bytes.inc(bytes)
+    this.#seconds.observe(ms / 1000)
+  }
+}

@@ -1,0 +1,198 @@
+/** Listens for clients and hands each to a session; counts them, and knows who may do what. */
+import { randomBytes } from 'node:crypto'
+import type { Server, Socket } from 'node:net'
+import { SMTPServer } from 'smtp-server'
+import type { SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
+import type { Logger } from '../../process/log.ts'
+import { ClientConnection } from './client-connection.ts'
+import { Deadlines, type Timed } from './deadlines.ts'
+import type { RelayContext } from './mail-transaction.ts'
+import { isLoopback, isLoopbackHost, type NetworkMatcher } from './networks.ts'
+import type { Relay, StrayLineEnds } from './relay.ts'
+import { localReply, type Reply } from './reply.ts'
+import type { UpstreamAddress } from './upstream-connection.ts'
+import { UpstreamPool, type UpstreamHooks } from './upstream-pool.ts'
+
+export interface Certificate {
+  readonly cert: string
+  readonly key: string
+}
+
+export interface RelayServerOptions {
+  readonly context: RelayContext
+  readonly upstream: UpstreamAddress
+  readonly upstreamHooks: UpstreamHooks
+  readonly log: Logger
+  readonly name: string
+  readonly certificate: Certificate | undefined
+  /** TLS from the first byte. */
+  readonly implicitTls: boolean
+  readonly allowNetworks: NetworkMatcher
+  readonly strayLineEnds: StrayLineEnds
+  readonly conversation: Relay['conversation']
+  readonly onStrayLineEnd: () => void
+}
+
+const authFailureWindowMs = 600_000
+const authAddressesMax = 10_000
+
+export class RelayServer extends SMTPServer implements Relay, Timed {
+  readonly context: RelayContext
+  readonly pool: UpstreamPool
+  readonly deadlines = new Deadlines()
+  readonly name: string
+  readonly token = randomBytes(9).toString('base64url')
+  readonly strayLineEnds: StrayLineEnds
+  readonly conversation: Relay['conversation']
+  hasCertificate: boolean
+  stopping = false
+  readonly #options: RelayServerOptions
+  readonly #sessions = new Set<ClientConnection>()
+  readonly #perAddress = new Map<string, number>()
+  readonly #authFailures = new Map<string, { count: number; since: number }>()
+  #whenEmpty: (() => void) | undefined
+
+  constructor(options: RelayServerOptions) {
+    super({
+      ...options.certificate,
+      secure: options.implicitTls,
+      logger: false,
+      disableReverseLookup: true,
+      authOptional: true,
+      socketTimeout: options.context.limits.commandMs,
+      minVersion: 'TLSv1.2',
+    })
+    this.#options = options
+    this.context = options.context
+    this.name = options.name
+    this.strayLineEnds = options.strayLineEnds
+    this.conversation = options.conversation
+    this.hasCertificate = options.certificate !== undefined
+    this.pool = new UpstreamPool(
+      options.upstream,
+      options.context.limits,
+      this.deadlines,
+      this.token,
+      options.upstreamHooks,
+    )
+    this.deadlines.add(this)
+    // Failed handshakes and the like; they belong to one client.
+    this.on('error', error => options.log.debug({ reason: error.message }, 'client connection failed'))
+  }
+
+  /** Client connections that count. */
+  get sessions(): number {
+    return this.#sessions.size
+  }
+
+  get stressed(): boolean {
+    return this.#sessions.size >= this.context.limits.connectionsMax * 0.8
+  }
+
+  override connect(socket: Socket, options?: SMTPConnectionOptions | null): void {
+    const connection = new ClientConnection(this, socket, options, this)
+    this.connections.add(connection)
+    connection.init()
+  }
+
+  /** @throws Error of the listener, such as EADDRINUSE */
+  async open(host: string, port: number, reusePort: boolean): Promise<Server> {
+    return new Promise((resolve, reject) => {
+      const { server } = this
+      server.once('error', reject)
+      server.listen({ host: host === '' ? '::' : host, port, reusePort, backlog: 1024 }, () => {
+        server.removeListener('error', reject)
+        resolve(server)
+      })
+    })
+  }
+
+  /** New certificate for new connections. */
+  useCertificate(certificate: Certificate): void {
+    this.updateSecureContext({ ...certificate })
+    this.hasCertificate = true
+  }
+
+  /** Refuses new sessions, lets those with a message under way come to their end, then stops. */
+  async stop(): Promise<void> {
+    this.stopping = true
+    const farewell = localReply(421, '4.3.2', 'Shutting down')
+    for (const session of this.#sessions) session.endWhenIdle(farewell)
+    if (this.#sessions.size > 0) await new Promise<void>(resolve => (this.#whenEmpty = resolve))
+    this.pool.close()
+    await new Promise<void>(resolve => {
+      this.server.close(() => resolve())
+      for (const connection of this.connections) connection.close()
+      setTimeout(resolve, 1_000).unref()
+    })
+    this.deadlines.close()
+  }
+
+  admit(connection: ClientConnection): Reply | undefined {
+    const { limits, metrics } = this.context
+    metrics.connection()
+    if (this.stopping) return localReply(421, '4.3.2', 'Shutting down')
+    if (this.#sessions.size >= limits.connectionsMax) {
+      metrics.refusedConnection('too many connections')
+      return localReply(421, '4.3.2', 'Too many connections')
+    }
+    const address = connection.remoteAddress
+    const here = this.#perAddress.get(address) ?? 0
+    if (here >= limits.connectionsPerAddressMax && !this.mayRelay(address)) {
+      metrics.refusedConnection('too many connections of one address')
+      return localReply(421, '4.7.0', 'Too many connections from your address')
+    }
+    this.#sessions.add(connection)
+    this.#perAddress.set(address, here + 1)
+    return undefined
+  }
+
+  leave(connection: ClientConnection): void {
+    if (!this.#sessions.delete(connection)) return
+    const here = (this.#perAddress.get(connection.remoteAddress) ?? 1) - 1
+    if (here > 0) this.#perAddress.set(connection.remoteAddress, here)
+    else this.#perAddress.delete(connection.remoteAddress)
+    if (this.#sessions.size === 0) this.#whenEmpty?.()
+  }
+
+  mayRelay(address: string): boolean {
+    return this.#options.allowNetworks(address)
+  }
+
+  authAllowed(secure: boolean, address: string, upstreamSecure: boolean): boolean {
+    return (secure || isLoopback(address)) && (upstreamSecure || isLoopbackHost(this.#options.upstream.host))
+  }
+
+  authBlocked(address: string): boolean {
+    return (this.#authFailures.get(address)?.count ?? 0) >= this.context.limits.authFailuresPerAddressMax
+  }
+
+  authFailed(address: string): boolean {
+    const known = this.#authFailures.get(address)
+    if (known) known.count++
+    else if (this.#authFailures.size < authAddressesMax) {
+      this.#authFailures.set(address, { count: 1, since: performance.now() })
+    }
+    return this.authBlocked(address)
+  }
+
+  /** Of Deadlines. */
+  check(now: number): void {
+    for (const [address, { since }] of this.#authFailures) {
+      if (now - since < authFailureWindowMs) break
+      this.#authFailures.delete(address)
+    }
+  }
+
+  strayLineEnd(): void {
+    this.#options.onStrayLineEnd()
+  }
+
+  sessionError(error: Error): void {
+    this.#options.log.debug({ reason: error.message }, 'client connection failed')
+  }
+
+  fault(error: unknown): void {
+    this.#options.log.error({ err: error }, 'a session failed')
+  }
+}

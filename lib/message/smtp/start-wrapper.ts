@@ -1,0 +1,198 @@
+/** Puts the wrapper together from its settings. */
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { lookup } from 'node:dns/promises'
+import { LinkKeys } from '../../link/keys.ts'
+import { formatHostPort, type HostPort, type Settings } from '../../process/option.ts'
+import { listening, StartError, type ProcessContext, type Running } from '../../process/run.ts'
+import { SettingsError, type WithCommon } from '../../process/settings.ts'
+import { RecordStore } from '../../record/record-store.ts'
+import { noLedger } from './accepted-copies.ts'
+import { DebugFile } from './debug-file.ts'
+import { defaultLimits } from './limits.ts'
+import { isLoopbackHost, matchNetworks } from './networks.ts'
+import type { wrapperOptions } from './options.ts'
+import { RelayMetrics } from './relay-metrics.ts'
+import { RelayServer, type Certificate } from './relay-server.ts'
+import { passThrough } from './rewriting.ts'
+
+type WrapperSettings = Settings<WithCommon<typeof wrapperOptions>>
+
+/** @throws {SettingsError} for settings that don't go together */
+export function validateWrapper(settings: WrapperSettings): void {
+  const { inHostport, outHostport, certfile, privkeyfile } = settings
+  if ((certfile === undefined) !== (privkeyfile === undefined)) {
+    throw new SettingsError('--certfile and --privkeyfile belong together: give both or none')
+  }
+  if (settings.inTls === 'implicit' && certfile === undefined) {
+    throw new SettingsError('--in-tls implicit needs --certfile and --privkeyfile')
+  }
+  if (outHostport.host === '') throw new SettingsError('--out-hostport needs a host, as in 127.0.0.1:25')
+  try {
+    matchNetworks(settings.allowNetworks)
+  } catch (error) {
+    throw new SettingsError(`--allow-networks: ${(error as Error).message}`)
+  }
+  const allowsOutside = settings.allowNetworks.some(block => !/^(?:127\.|::1)/.test(block))
+  if (!isLoopbackHost(inHostport.host) && !allowsOutside && certfile === undefined) {
+    throw new SettingsError(
+      `listening on ${formatHostPort(inHostport)} no other machine could relay: ` +
+        'name your generators with --allow-networks, or give --certfile and --privkeyfile so that they can authenticate',
+    )
+  }
+  const sameHost =
+    inHostport.host === outHostport.host || (isLoopbackHost(inHostport.host) && isLoopbackHost(outHostport.host))
+  if (inHostport.port === outHostport.port && inHostport.port !== 0 && sameHost) {
+    throw new SettingsError('--out-hostport is where the wrapper itself listens: name the MTA behind it')
+  }
+  const tracks =
+    settings.trackOpen ||
+    settings.trackInitialOpen ||
+    settings.trackClick ||
+    settings.trackText ||
+    settings.listUnsubscribe !== 'off'
+  if (!tracks) return
+  if (settings.trackingUrl === undefined) {
+    throw new SettingsError(
+      '--tracking-url URL is required: the public address of the tracker, the beginning of every link',
+    )
+  }
+  if (settings.linkKeys === undefined) {
+    throw new SettingsError(
+      '--link-keys FILE is required: make one with node cmd/linktool.ts keys new --link-keys FILE',
+    )
+  }
+}
+
+/** Starts listening. */
+export async function startWrapper(context: ProcessContext<typeof wrapperOptions>): Promise<Running> {
+  const { settings, log, metrics, health } = context
+  if (settings.verbose) log.level = 'debug'
+  loadKeys(settings)
+  const certificate = loadCertificate(settings)
+  const conversationFile = await openDebugFile('downstream-debug', settings.downstreamDebug)
+  const dataFile = await openDebugFile('upstream-data-debug', settings.upstreamDataDebug)
+  await refuseLoop(settings.inHostport, settings.outHostport)
+  const records = await RecordStore.open({
+    redisUrl: settings.redisUrl,
+    partitions: settings.partitions,
+    log,
+    health,
+    metrics,
+    prefix: 'wrapper',
+  })
+  const ttlSeconds = Math.ceil(settings.recordTtl / 1000)
+  const relayMetrics: RelayMetrics = new RelayMetrics(
+    metrics,
+    () => server.sessions,
+    () => server.pool.size,
+  )
+  const server: RelayServer = new RelayServer({
+    context: {
+      limits: {
+        ...defaultLimits,
+        messageBytesMax: settings.maxMessageBytes,
+        recipientsMax: settings.maxRecipients,
+        connectionsMax: settings.maxConnections,
+        connectionsPerAddressMax: settings.maxConnectionsPerAddress,
+      },
+      multiRecipient: settings.multiRecipient,
+      rewriting: passThrough,
+      ledger: noLedger,
+      metrics: relayMetrics,
+      accepted: ({ messageId, record }) => records.put('wrapper', messageId, record, ttlSeconds),
+      upstreamData: dataFile && (pieces => dataFile.write(pieces)),
+      collected: { bytes: 0 },
+    },
+    upstream: {
+      ...settings.outHostport,
+      tls: settings.outTls,
+      insecure: settings.insecureSkipVerify,
+      name: settings.name ?? hostname(),
+    },
+    upstreamHooks: {
+      connected: trouble => {
+        const place = formatHostPort(settings.outHostport)
+        health.set(
+          'upstream',
+          trouble && `no SMTP connection to ${place} (${trouble}): check the MTA and --out-hostport`,
+        )
+        if (trouble !== undefined) log.warn({ upstream: place, reason: trouble }, 'no connection to the upstream')
+      },
+    },
+    log,
+    name: settings.name ?? hostname(),
+    certificate,
+    implicitTls: settings.inTls === 'implicit',
+    allowNetworks: matchNetworks(settings.allowNetworks),
+    strayLineEnds: settings.strayLineEnds,
+    conversation:
+      conversationFile && ((session, from, text) => conversationFile.write([`${session} ${from}: ${text}`])),
+    onStrayLineEnd: () => undefined,
+  })
+  await listening(settings.inHostport, () => server.open(settings.inHostport.host, settings.inHostport.port, false))
+  // To know at once, and to tell, when the upstream is not there. Mail is taken as soon as it is.
+  server.pool.capabilities().catch(() => undefined)
+  context.onReload(() => {
+    loadKeys(settings)
+    const renewed = loadCertificate(settings)
+    if (renewed) server.useCertificate(renewed)
+  })
+  const { host } = settings.inHostport
+  log.info(
+    {
+      listening: formatHostPort({ host, port: settings.inHostport.port }),
+      upstream: formatHostPort(settings.outHostport),
+    },
+    'ready',
+  )
+  return {
+    close: async () => {
+      await server.stop()
+      await records.close()
+      await conversationFile?.close()
+      await dataFile?.close()
+    },
+  }
+}
+
+function loadKeys(settings: WrapperSettings): LinkKeys | undefined {
+  try {
+    return settings.linkKeys === undefined ? undefined : LinkKeys.load(settings.linkKeys)
+  } catch (error) {
+    throw new StartError((error as Error).message)
+  }
+}
+
+function loadCertificate({ certfile, privkeyfile }: WrapperSettings): Certificate | undefined {
+  if (certfile === undefined || privkeyfile === undefined) return undefined
+  return { cert: readPem('certfile', certfile), key: readPem('privkeyfile', privkeyfile) }
+}
+
+function readPem(option: string, file: string): string {
+  try {
+    const text = readFileSync(file, 'latin1')
+    if (text.includes('-----BEGIN ')) return text
+  } catch (error) {
+    throw new StartError(`--${option} ${file} can't be read (${(error as NodeJS.ErrnoException).code})`)
+  }
+  throw new StartError(`--${option} ${file} is no PEM file`)
+}
+
+async function openDebugFile(option: string, file: string | undefined): Promise<DebugFile | undefined> {
+  return file === undefined ? undefined : DebugFile.open(option, file)
+}
+
+/** A host name may lead back here as well. */
+async function refuseLoop(listen: HostPort, upstream: HostPort): Promise<void> {
+  if (listen.port !== upstream.port || listen.port === 0) return
+  const addresses = async (host: string) => {
+    const found = await lookup(host === '' ? '0.0.0.0' : host, { all: true }).catch(() => [])
+    return found.map(({ address }) => address)
+  }
+  const ours = await addresses(listen.host)
+  const theirs = await addresses(upstream.host)
+  if (theirs.some(address => ours.includes(address))) {
+    throw new StartError('--out-hostport is where the wrapper itself listens: name the MTA behind it')
+  }
+}

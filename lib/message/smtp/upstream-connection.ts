@@ -1,0 +1,300 @@
+/**
+ * One connection to the upstream MTA. nodemailer opens and secures it (address selection, implicit TLS, STARTTLS with
+ * everything said in plain text forgotten); from then on this class owns the socket and speaks SMTP step by step, which
+ * nodemailer's `send` of a whole envelope can't.
+ */
+import type { Socket } from 'node:net'
+import SMTPConnection from 'nodemailer/lib/smtp-connection'
+import { noCapabilities, readCapabilities, type Capabilities } from './capabilities.ts'
+import type { Deadlines } from './deadlines.ts'
+import { isLoopbackHost } from './networks.ts'
+import { ReplyReader, type Reply } from './reply.ts'
+import type { RelayLimits } from './limits.ts'
+
+export type UpstreamTls = 'none' | 'opportunistic' | 'required' | 'implicit'
+
+export interface UpstreamAddress {
+  readonly host: string
+  readonly port: number
+  readonly tls: UpstreamTls
+  /** Take any certificate. */
+  readonly insecure: boolean
+  /** What we call ourselves in EHLO. */
+  readonly name: string
+}
+
+/** The connection ended before the reply came. The message names why, without addresses. */
+export class UpstreamLost extends Error {
+  override readonly name = 'UpstreamLost'
+}
+
+/** No connection could be had. */
+export class UpstreamUnavailable extends Error {
+  override readonly name = 'UpstreamUnavailable'
+}
+
+interface Waiting {
+  readonly resolve: (reply: Reply) => void
+  readonly reject: (error: Error) => void
+  readonly timeoutMs: number
+}
+
+export class UpstreamConnection {
+  readonly capabilities: Capabilities
+  /** The text of the first EHLO line. */
+  readonly greeting: string
+  readonly secure: boolean
+  readonly openedAt: number
+  /** Transactions begun. */
+  transactions = 0
+  /** Since when nobody uses it, `performance.now()`. */
+  idleSince = 0
+  readonly #socket: Socket
+  readonly #deadlines: Deadlines
+  readonly #reader = new ReplyReader()
+  readonly #waiting: Waiting[] = []
+  readonly #unsent: string[] = []
+  #corked = false
+  #deadline = Number.POSITIVE_INFINITY
+  #lost: Error | undefined
+  #drained: (() => void)[] = []
+  #onLost: (() => void) | undefined
+
+  constructor(socket: Socket, ehloLines: readonly string[], secure: boolean, deadlines: Deadlines) {
+    this.#socket = socket
+    this.#deadlines = deadlines
+    this.secure = secure
+    this.openedAt = performance.now()
+    this.greeting = ehloLines[0] ?? ''
+    this.capabilities = ehloLines.length > 0 ? readCapabilities(ehloLines.slice(1)) : noCapabilities
+    socket.setTimeout(0)
+    socket.setNoDelay(true)
+    socket.on('data', chunk => this.#read(chunk))
+    socket.on('drain', () => this.#resumeWriters())
+    socket.on('error', error => this.#lose(new UpstreamLost(`the upstream connection failed: ${error.message}`)))
+    socket.on('close', () => this.#lose(new UpstreamLost('the upstream closed the connection')))
+    socket.on('end', () => this.#lose(new UpstreamLost('the upstream closed the connection')))
+    deadlines.add(this)
+  }
+
+  /** Whether it can be used. */
+  get alive(): boolean {
+    return this.#lost === undefined
+  }
+
+  /** Called once when the connection is lost. */
+  onLost(listener: (() => void) | undefined): void {
+    this.#onLost = listener
+  }
+
+  /**
+   * Sends a command and settles with its reply. Pipelined when the upstream takes it, else sent once the earlier
+   * commands were answered.
+   * @param line without CRLF
+   * @throws {UpstreamLost}
+   */
+  async command(line: string, timeoutMs: number): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      if (this.#lost) {
+        reject(this.#lost)
+        return
+      }
+      const free = this.capabilities.pipelining || this.#waiting.length === 0
+      this.#expect({ resolve, reject, timeoutMs })
+      if (free) this.#write(line)
+      else this.#unsent.push(line)
+    })
+  }
+
+  /**
+   * Sends a piece of the message. False asks to wait for `drained`.
+   */
+  send(pieces: readonly Uint8Array[]): boolean {
+    if (this.#lost) return true
+    this.#cork()
+    let room = true
+    for (const piece of pieces) room = this.#socket.write(piece)
+    return room
+  }
+
+  /** Settles when there is room to send, or when the connection is lost. */
+  async drained(): Promise<void> {
+    if (this.#lost || !this.#socket.writableNeedDrain) return
+    await new Promise<void>(resolve => this.#drained.push(resolve))
+  }
+
+  /**
+   * Expects the reply to the message; called before its first piece is sent, for an upstream may answer early. It is
+   * waited for without end until `bodySent`.
+   * @throws {UpstreamLost}
+   */
+  async finalReply(): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      if (this.#lost) reject(this.#lost)
+      else this.#expect({ resolve, reject, timeoutMs: Number.POSITIVE_INFINITY })
+    })
+  }
+
+  /** The final dot is on its way: the reply must come within this time. */
+  bodySent(timeoutMs: number): void {
+    this.#deadline = performance.now() + timeoutMs
+  }
+
+  /** Ends it now, as after half a message. Nothing more is sent. */
+  destroy(): void {
+    this.#lose(new UpstreamLost('the connection was given up'))
+  }
+
+  /** Ends it politely. */
+  quit(): void {
+    if (this.#lost) return
+    this.#socket.end('QUIT\r\n')
+    this.#lost = new UpstreamLost('the connection is closed')
+    this.#deadlines.delete(this)
+    // A peer that doesn't close its side must not hold ours.
+    const linger = setTimeout(() => this.#socket.destroy(), 2_000)
+    linger.unref()
+    this.#socket.once('close', () => clearTimeout(linger))
+  }
+
+  /** Of Deadlines. */
+  check(now: number): void {
+    if (now >= this.#deadline) this.#lose(new UpstreamLost('the upstream did not answer in time'))
+  }
+
+  #expect(waiting: Waiting): void {
+    this.#waiting.push(waiting)
+    if (this.#waiting.length === 1) this.#deadline = performance.now() + waiting.timeoutMs
+  }
+
+  #write(line: string): void {
+    this.#cork()
+    this.#socket.write(`${line}\r\n`, 'utf8')
+  }
+
+  /** What is written within one turn of the event loop goes out in one write. */
+  #cork(): void {
+    if (this.#corked) return
+    this.#corked = true
+    this.#socket.cork()
+    process.nextTick(() => {
+      this.#corked = false
+      this.#socket.uncork()
+    })
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#lost) return
+    let replies
+    try {
+      replies = this.#reader.read(chunk)
+    } catch (error) {
+      this.#lose(new UpstreamLost(`the upstream does not speak SMTP: ${(error as Error).message}`))
+      return
+    }
+    for (const reply of replies) {
+      const waiting = this.#waiting.shift()
+      if (waiting === undefined) {
+        // Unasked: 421 before closing, or a server out of step. Neither connection can be trusted any more.
+        this.#lose(new UpstreamLost(`the upstream ended the session: ${reply.code}`))
+        return
+      }
+      const next = this.#unsent.shift()
+      if (next !== undefined) this.#write(next)
+      this.#deadline = this.#waiting[0] ? performance.now() + this.#waiting[0].timeoutMs : Number.POSITIVE_INFINITY
+      waiting.resolve(reply)
+      if (reply.code === 421) {
+        this.#lose(new UpstreamLost('the upstream ended the session: 421'))
+        return
+      }
+    }
+  }
+
+  #resumeWriters(): void {
+    const waiting = this.#drained
+    this.#drained = []
+    for (const resume of waiting) resume()
+  }
+
+  #lose(error: Error): void {
+    if (this.#lost) return
+    this.#lost = error
+    this.#deadlines.delete(this)
+    this.#socket.destroy()
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(error)
+    this.#resumeWriters()
+    this.#onLost?.()
+  }
+}
+
+/** What nodemailer's connection holds besides its published members; a socket changes hands only once. */
+interface Opened {
+  _socket: Socket | false | null
+  _responseQueue: unknown[]
+  _remainder: string
+  _onSocketData: (chunk: Buffer) => void
+  _onSocketError: (error: Error) => void
+  _onSocketClose: () => void
+  _onSocketEnd: () => void
+  _onSocketTimeout: () => void
+}
+
+/**
+ * Connects, reads the greeting, secures the connection as asked, and says EHLO.
+ * @throws {UpstreamUnavailable}
+ */
+export async function openUpstream(
+  to: UpstreamAddress,
+  limits: RelayLimits,
+  deadlines: Deadlines,
+): Promise<UpstreamConnection> {
+  const opener = new SMTPConnection({
+    host: to.host,
+    port: to.port,
+    name: to.name,
+    secure: to.tls === 'implicit',
+    ignoreTLS: to.tls === 'none',
+    requireTLS: to.tls === 'required',
+    opportunisticTLS: to.tls === 'opportunistic',
+    connectionTimeout: limits.upstreamConnectMs,
+    greetingTimeout: limits.upstreamConnectMs,
+    socketTimeout: limits.upstreamConnectMs,
+    socketCloseTimeout: 0,
+    maxResponseSize: 64 * 1024,
+    allowInternalNetworkInterfaces: true,
+    logger: false,
+    tls: {
+      minVersion: 'TLSv1.2',
+      // Nobody stands between two processes of one machine, and a local MTA rarely has a certificate for its loopback name.
+      rejectUnauthorized: !to.insecure && !(isLoopbackHost(to.host) && to.tls === 'opportunistic'),
+    },
+  })
+  await new Promise<void>((resolve, reject) => {
+    const fail = (error: Error & { response?: string | undefined }) => {
+      const said = error.response ? `it answered ${error.response.slice(0, 3)}` : error.message
+      reject(new UpstreamUnavailable(said))
+    }
+    opener.once('error', fail)
+    opener.connect(error => {
+      opener.off('error', fail)
+      opener.on('error', () => undefined)
+      if (error) fail(error)
+      else resolve()
+    })
+  })
+  const opened = opener as unknown as Opened
+  const socket = opened._socket
+  if (!socket || opened._responseQueue.length > 0 || opened._remainder !== '') {
+    opener.close()
+    throw new UpstreamUnavailable('it spoke out of turn')
+  }
+  socket.removeListener('data', opened._onSocketData)
+  socket.removeListener('error', opened._onSocketError)
+  socket.removeListener('close', opened._onSocketClose)
+  socket.removeListener('end', opened._onSocketEnd)
+  socket.removeListener('timeout', opened._onSocketTimeout)
+  // The last thing said is the answer to EHLO, or to HELO where EHLO was refused.
+  const ehlo = String(opener.lastServerResponse)
+  const lines = ehlo.split('\n').map(line => line.slice(4))
+  return new UpstreamConnection(socket, lines, opener.secure, deadlines)
+}

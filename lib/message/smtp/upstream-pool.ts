@@ -1,0 +1,135 @@
+/** Connections to the upstream, kept open between transactions. Those with a client's identity never come here. */
+import type { Deadlines, Timed } from './deadlines.ts'
+import type { RelayLimits } from './limits.ts'
+import {
+  openUpstream,
+  type UpstreamAddress,
+  type UpstreamConnection,
+  UpstreamUnavailable,
+} from './upstream-connection.ts'
+
+export interface UpstreamHooks {
+  /** Tells how an attempt to connect went; undefined when it went well. */
+  readonly connected: (trouble: string | undefined) => void
+}
+
+export class UpstreamPool implements Timed {
+  readonly #address: UpstreamAddress
+  readonly #limits: RelayLimits
+  readonly #deadlines: Deadlines
+  readonly #hooks: UpstreamHooks
+  /** Word in our own EHLO reply by which we know ourselves. */
+  readonly #ownToken: string
+  readonly #idle: UpstreamConnection[] = []
+  readonly #busy = new Set<UpstreamConnection>()
+  #closed = false
+
+  constructor(
+    address: UpstreamAddress,
+    limits: RelayLimits,
+    deadlines: Deadlines,
+    ownToken: string,
+    hooks: UpstreamHooks,
+  ) {
+    this.#address = address
+    this.#limits = limits
+    this.#deadlines = deadlines
+    this.#ownToken = ownToken
+    this.#hooks = hooks
+    deadlines.add(this)
+  }
+
+  /** Connections open, in use and idle. */
+  get size(): number {
+    return this.#busy.size + this.#idle.length
+  }
+
+  /**
+   * What the upstream offers now: of a connection that is open, else of a new one, which then waits for its use.
+   * @throws {UpstreamUnavailable}
+   */
+  async capabilities(): Promise<Pick<UpstreamConnection, 'capabilities' | 'secure'>> {
+    const [open] = this.#idle.length > 0 ? this.#idle : this.#busy
+    if (open) return open
+    const fresh = await this.acquire(true)
+    this.release(fresh)
+    return fresh
+  }
+
+  /**
+   * A connection for one transaction (or, with AUTH, for a client's session).
+   * @param fresh not one that was used before
+   * @throws {UpstreamUnavailable}
+   */
+  async acquire(fresh = false): Promise<UpstreamConnection> {
+    for (let kept = fresh ? undefined : this.#idle.pop(); kept; kept = this.#idle.pop()) {
+      kept.onLost(undefined)
+      if (kept.alive && performance.now() - kept.openedAt < this.#limits.upstreamLifetimeMs) {
+        this.#busy.add(kept)
+        return kept
+      }
+      kept.quit()
+    }
+    return this.#open()
+  }
+
+  /** Gives a connection back that has no transaction open. */
+  release(connection: UpstreamConnection): void {
+    this.#busy.delete(connection)
+    if (!connection.alive) return
+    if (this.#closed) {
+      connection.quit()
+      return
+    }
+    connection.idleSince = performance.now()
+    connection.onLost(() => this.#forget(connection))
+    this.#idle.push(connection)
+  }
+
+  /** Takes a connection out for good: it was lost, or must not be used by others. */
+  discard(connection: UpstreamConnection): void {
+    this.#busy.delete(connection)
+  }
+
+  /** Of Deadlines: closes what nobody has used for a while. */
+  check(now: number): void {
+    while (this.#idle[0] && now - this.#idle[0].idleSince >= this.#limits.upstreamIdleMs) {
+      const connection = this.#idle.shift()!
+      connection.onLost(undefined)
+      connection.quit()
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#deadlines.delete(this)
+    for (const connection of this.#idle.splice(0)) {
+      connection.onLost(undefined)
+      connection.quit()
+    }
+  }
+
+  async #open(): Promise<UpstreamConnection> {
+    let connection
+    try {
+      connection = await openUpstream(this.#address, this.#limits, this.#deadlines)
+    } catch (error) {
+      this.#hooks.connected((error as Error).message)
+      throw error
+    }
+    if (connection.greeting.includes(this.#ownToken)) {
+      connection.destroy()
+      const trouble = 'it is this wrapper itself: --out-hostport leads back to --in-hostport'
+      this.#hooks.connected(trouble)
+      throw new UpstreamUnavailable(trouble)
+    }
+    this.#hooks.connected(undefined)
+    this.#busy.add(connection)
+    return connection
+  }
+
+  #forget(connection: UpstreamConnection): void {
+    const at = this.#idle.indexOf(connection)
+    if (at !== -1) this.#idle.splice(at, 1)
+  }
+}
