@@ -1,0 +1,46 @@
+/** The text of a part's body, whatever its transfer encoding, and how to change places of it. */
+import { Base64Text } from './base64.ts'
+import { IdentityText } from './identity.ts'
+import type { Edit } from './edit.ts'
+import { QuotedPrintableText } from './quoted-printable.ts'
+
+export interface ChangedBody {
+  readonly bytes: Buffer
+  /** The part's transfer encoding has become this one. Absent: it is what it was. */
+  readonly encoding?: 'quoted-printable'
+}
+
+export interface BodyText {
+  /** Decoded, one character a byte (Latin-1). */
+  readonly text: string
+  /** @param edits by place, not overlapping */
+  readonly splice: (edits: readonly Edit[]) => ChangedBody
+}
+
+export type TransferEncoding = 'identity' | 'quoted-printable' | 'base64' | 'unknown'
+
+/**
+ * @param value of the Content-Transfer-Encoding field. `7bit`, `8bit` and `binary` change nothing, nor do names that
+ * only say something else about a text that is not encoded (`8-bit`, `utf-8`); what looks like an encoding in another
+ * spelling (`x-uuencode`, `base64;`, `"quoted-printable"`) is unknown, for readers disagree on it.
+ */
+export function transferEncoding(value: string | undefined): TransferEncoding {
+  const name = (value ?? '').toLowerCase()
+  if (name === 'quoted-printable' || name === 'base64') return name
+  return /^x-|quoted|base|64|uu|hex|hqx|enc|zip|compress/.test(name) ? 'unknown' : 'identity'
+}
+
+/** Undefined when the body is not what its encoding says; then it is better left alone. */
+export function bodyText(body: Buffer, encoding: TransferEncoding): BodyText | undefined {
+  switch (encoding) {
+    case 'identity':
+      return new IdentityText(body)
+    case 'quoted-printable':
+      return new QuotedPrintableText(body)
+    case 'base64':
+      return Base64Text.read(body)
+    case 'unknown':
+    default:
+      return undefined
+  }
+}

@@ -1,0 +1,182 @@
+/** The quoted-printable transfer encoding (RFC 2045 §6.7), changed in place. */
+import type { BodyText, ChangedBody } from './body-text.ts'
+import type { Edit } from './edit.ts'
+
+/** Longest encoded line without its line end, in characters. */
+const lineCharsMax = 76
+
+/**
+ * Decoded text that remembers where each character stands in the encoded body, so that a change touches only the lines
+ * that it lies on.
+ *
+ * Lenient as readers are: white space at a line's end is transport padding, an `=` that starts no escape is itself.
+ */
+export class QuotedPrintableText implements BodyText {
+  readonly text: string
+  readonly #encoded: string
+  /** From the decoded place `#from[k]` on, a character stands `#shift[k]` further on in the encoded body. */
+  readonly #from: number[] = [0]
+  readonly #shift: number[] = [0]
+
+  constructor(body: Buffer) {
+    this.#encoded = body.toString('latin1')
+    this.text = this.#decode(body)
+  }
+
+  splice(edits: readonly Edit[]): ChangedBody {
+    const encoded = this.#encoded
+    let out = ''
+    let from = 0
+    let column = 0
+    let segment = 0
+    for (const { start, end, text } of edits) {
+      segment = this.#segmentOf(start, segment)
+      const encodedStart = Math.max(from, start + (this.#shift[segment] ?? 0))
+      let encodedEnd = encodedStart
+      if (end > start) {
+        segment = this.#segmentOf(end - 1, segment)
+        const last = end - 1 + (this.#shift[segment] ?? 0)
+        encodedEnd = last + (isEscape(encoded, last) ? 3 : 1)
+      }
+      const kept = encoded.slice(from, encodedStart)
+      const lastLine = kept.lastIndexOf('\r\n')
+      column = lastLine === -1 ? column + kept.length : kept.length - lastLine - 2
+      const written = encodeFrom(text, column)
+      out += kept + written.text
+      column = written.column
+      from = encodedEnd
+      // What stands behind it on its line moves to a line of its own when both do not fit in one.
+      const ahead = encoded.slice(from, from + lineCharsMax + 2)
+      const lineEnd = ahead.indexOf('\r\n')
+      const rest = lineEnd === -1 ? ahead.length : lineEnd
+      if (rest > 0 && column + rest > lineCharsMax && ahead[0] !== '-' && !isSoftBreak(ahead)) {
+        out += '=\r\n'
+        column = 0
+      }
+    }
+    return { bytes: Buffer.from(out + encoded.slice(from), 'latin1') }
+  }
+
+  #segmentOf(place: number, from: number): number {
+    let low = from
+    let high = this.#from.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if ((this.#from[middle] ?? 0) <= place) low = middle
+      else high = middle - 1
+    }
+    return low
+  }
+
+  #decode(body: Buffer): string {
+    const length = body.length
+    const out = Buffer.allocUnsafe(length)
+    let to = 0
+    // Behind the last character that is not white space at a line's end, so far.
+    let solid = 0
+    let at = 0
+    while (at < length) {
+      const byte = body[at] ?? 0
+      if (byte === 0x3d) {
+        const high = hexDigit(body[at + 1])
+        const low = hexDigit(body[at + 2])
+        if (high >= 0 && low >= 0) {
+          out[to++] = (high << 4) | low
+          at += 3
+          solid = to
+          this.#mark(to, at)
+          continue
+        }
+        let next = at + 1
+        while (body[next] === 0x20 || body[next] === 0x09) next++
+        if (body[next] === 0x0d && body[next + 1] === 0x0a) {
+          at = next + 2
+          solid = to
+          this.#mark(to, at)
+          continue
+        }
+      } else if (byte === 0x20 || byte === 0x09) {
+        out[to++] = byte
+        at++
+        continue
+      } else if (byte === 0x0d && to !== solid && body[at + 1] === 0x0a) {
+        to = solid
+        this.#mark(to, at)
+      }
+      out[to++] = byte
+      at++
+      solid = to
+    }
+    if (to !== solid) {
+      to = solid
+      this.#mark(to, at)
+    }
+    return out.toString('latin1', 0, to)
+  }
+
+  #mark(decoded: number, encoded: number): void {
+    const last = this.#from.length - 1
+    if (this.#from[last] === decoded) this.#shift[last] = encoded - decoded
+    else {
+      this.#from.push(decoded)
+      this.#shift.push(encoded - decoded)
+    }
+  }
+}
+
+/** Encodes a whole body; its line ends stay. One character a byte. */
+export function encodeQuotedPrintable(text: string): Buffer {
+  const lines = text.split('\r\n')
+  return Buffer.from(lines.map(line => encodeFrom(line, 0, true).text).join('\r\n'), 'latin1')
+}
+
+const needsEscape = /[^\t\r\n -<>-~]/
+const needsEscapeAll = /[^\t -<>-~]/g
+
+/** Encodes from a column on, with soft line breaks; leaves room for one at the end. */
+function encodeFrom(text: string, column: number, wholeLine = false): { text: string; column: number } {
+  if (!wholeLine && text.includes('\r\n')) {
+    const cut = text.indexOf('\r\n')
+    const head = encodeFrom(text.slice(0, cut), column)
+    const tail = encodeFrom(text.slice(cut + 2), 0)
+    return { text: `${head.text}\r\n${tail.text}`, column: tail.column }
+  }
+  let escaped =
+    wholeLine || needsEscape.test(text)
+      ? text.replaceAll(needsEscapeAll, char => `=${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
+      : text
+  if (wholeLine) escaped = escaped.replace(/[ \t]$/, space => (space === ' ' ? '=20' : '=09'))
+  let out = ''
+  let at = 0
+  let to = column
+  while (to + escaped.length - at >= lineCharsMax) {
+    if (wholeLine && to === 0 && escaped.length - at === lineCharsMax) break
+    let end = at + Math.max(0, lineCharsMax - 1 - to)
+    // An escape is not divided, and no line is made that begins as a delimiter does.
+    if (escaped[end - 1] === '=') end -= 1
+    else if (escaped[end - 2] === '=') end -= 2
+    while (end > at && escaped[end] === '-') end--
+    if (end <= at && to === 0) end = Math.min(escaped.length, at + lineCharsMax - 1)
+    if (end < at) end = at
+    out += `${escaped.slice(at, end)}=\r\n`
+    at = end
+    to = 0
+  }
+  return { text: out + escaped.slice(at), column: to + escaped.length - at }
+}
+
+function isSoftBreak(text: string): boolean {
+  return /^=[ \t]*\r\n/.test(text)
+}
+
+function isEscape(encoded: string, at: number): boolean {
+  return encoded[at] === '=' && hexDigit(encoded.charCodeAt(at + 1)) >= 0 && hexDigit(encoded.charCodeAt(at + 2)) >= 0
+}
+
+/** -1 for what is no hexadecimal digit. */
+function hexDigit(byte: number | undefined): number {
+  if (byte === undefined) return -1
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
+  const letter = byte | 0x20
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1
+}

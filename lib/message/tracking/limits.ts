@@ -1,0 +1,24 @@
+/** What is looked into at most; beyond it the bytes pass through as they are. */
+export interface WrapLimits {
+  /** Header block of the message, and of each part, in bytes. */
+  readonly headerBytesMax: number
+  /** Lines of the message's header block. */
+  readonly headerLinesMax: number
+  /** Parts of a message, counted as they begin. */
+  readonly partsMax: number
+  /** Multiparts within each other. */
+  readonly depthMax: number
+  /** Body of a part that is rewritten, encoded, in bytes. */
+  readonly bodyBytesMax: number
+  /** Links of a message. */
+  readonly linksMax: number
+}
+
+export const defaultLimits: WrapLimits = {
+  headerBytesMax: 256 * 1024,
+  headerLinesMax: 1000,
+  partsMax: 1000,
+  depthMax: 50,
+  bodyBytesMax: 2 * 1024 * 1024,
+  linksMax: 5000,
+}

@@ -1,0 +1,175 @@
+/** Which links are wrapped, and why the others are not. Pure; the wrapper and `linktool explain` both ask it. */
+import type { EngagementType } from '../../event/event.ts'
+import { decodeAttributeValue } from '../html/attribute-value.ts'
+import type { HtmlAttribute } from '../html/scan-html.ts'
+import { decodeText, isUtf8 } from '../mime/charset.ts'
+
+/** Why a link is left as it is. */
+export type SkipReason =
+  | 'no-href'
+  | 'empty'
+  | 'fragment'
+  /** mailto, tel, sms, cid, data, javascript and every other scheme but http and https. */
+  | 'scheme'
+  | 'relative'
+  | 'template'
+  | 'tracking-host'
+  | 'opt-out'
+  /** A quote where none belongs: readers disagree on where the value ends. */
+  | 'ambiguous-tag'
+  /** Characters that are not in the part's charset. */
+  | 'charset'
+  /** http or https, but not a URL with a host; or longer than `urlCharsMax`. */
+  | 'malformed-url'
+  /** In text: no clear end. */
+  | 'unclear-end'
+
+export type LinkVerdict =
+  | { readonly wrap: true; readonly url: string; readonly action: EngagementType; readonly linkName?: string }
+  | { readonly wrap: false; readonly reason: SkipReason }
+
+export interface LinkContext {
+  /** Lower case host, with its port when it is not the scheme's own: see `urlHost`. */
+  readonly trackingHost: string | undefined
+  /** Of the part, lower case; undefined when it names none. */
+  readonly charset: string | undefined
+  /** Whether the part is AMP. */
+  readonly amp: boolean
+}
+
+/** The part of a start tag that decides. */
+export interface LinkElement {
+  readonly attributes: readonly HtmlAttribute[]
+  readonly ambiguous: boolean
+}
+
+/** Longest URL that is wrapped, in characters. */
+export const urlCharsMax = 8192
+/** Longest `target_link_name`, in bytes of UTF-8. */
+export const linkNameBytesMax = 63
+
+const templates =
+  /\{\{|\}\}|\{%|%\}|\*\||\|\*|%%[^%\s/?#&=]{1,64}%%|<%|%>|\[\[|\]\]|\$\{|%7[Bb]%7[Bb]|%7[Bb]%25|\*%7[Cc]|%3[Cc]%25/
+
+/** Attributes that exclude their link from tracking, and whether a value means so. */
+const optOuts: Readonly<Record<string, (value: string) => boolean>> = {
+  'data-msys-clicktrack': isOff,
+  clicktracking: isOff,
+  'disable-tracking': value => !isOff(value),
+  'data-pm-no-track': value => !isOff(value),
+  'ses:no-track': value => !isOff(value),
+  'mautic:disable-tracking': value => !isOff(value),
+  'data-no-track': value => !isOff(value),
+}
+
+/** @param element attribute values one character a byte, as they stand in the part's charset */
+export function judgeLink(element: LinkElement, context: LinkContext): LinkVerdict {
+  let href: HtmlAttribute | undefined
+  let name: HtmlAttribute | undefined
+  let isUnsubscribe = false
+  for (const attribute of element.attributes) {
+    switch (attribute.name) {
+      case 'href':
+        href ??= attribute
+        break
+      case 'data-msys-linkname':
+        name ??= attribute
+        break
+      case 'data-msys-unsubscribe':
+        isUnsubscribe ||= attribute.value.trim() === '1'
+        break
+      default: {
+        const means = optOuts[attribute.name]
+        if (means && Object.hasOwn(optOuts, attribute.name) && means(attribute.value)) return skip('opt-out')
+      }
+    }
+  }
+  if (!href) return skip('no-href')
+  const verdict = judgeUrl(href.value, context)
+  if (!verdict.wrap) return verdict
+  if (element.ambiguous) return skip('ambiguous-tag')
+  const linkName = name && linkNameOf(name.value, context.charset)
+  const action = isUnsubscribe ? 'link_unsubscribe' : context.amp ? 'amp_click' : 'click'
+  return { wrap: true, url: verdict.url, action, ...(linkName && { linkName }) }
+}
+
+/** @param value of an href, one character a byte, character references not decoded */
+export function judgeUrl(
+  value: string,
+  context: LinkContext,
+): { readonly wrap: true; readonly url: string } | { readonly wrap: false; readonly reason: SkipReason } {
+  const written = trimUrl(value)
+  if (written === '') return skip('empty')
+  if (written.startsWith('#')) return skip('fragment')
+  // The scheme as it is written: only who has something to hide writes it in character references.
+  if (!/^https?:/i.test(written)) return skip(leftAlone(written))
+  if (written.length > urlCharsMax * 6) return skip('malformed-url')
+  const text = urlText(written, context.charset)
+  if (text === undefined) return skip('charset')
+  const url = decodeAttributeValue(text)
+  if (templates.test(url)) return skip('template')
+  const host = urlHost(url)
+  // oxlint-disable-next-line no-control-regex -- control characters are what a URL must not have
+  if (host === undefined || url.length > urlCharsMax || /[\u0000-\u001F\u007F]/.test(url)) return skip('malformed-url')
+  if (host === context.trackingHost) return skip('tracking-host')
+  return { wrap: true, url }
+}
+
+/** Host of an http or https URL, lower case, with its port when it is not the scheme's own; undefined without a host. */
+export function urlHost(url: string): string | undefined {
+  const match = /^(https?):\/\/(?:[^/?#\\]*@)?([^/?#\\@]+)/i.exec(url)
+  const authority = match?.[2]?.toLowerCase()
+  if (authority === undefined || authority === '' || authority.startsWith(':')) return undefined
+  return authority.replace(match?.[1]?.length === 5 ? /:443$|:$/ : /:80$|:$/, '')
+}
+
+/** Removes what readers of HTML remove from a URL: white space around it, tabs and line ends within. */
+function trimUrl(value: string): string {
+  const trimmed = value.replaceAll(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, '')
+  return /[\t\n\r]/.test(trimmed) ? trimmed.replaceAll(/[\t\n\r]+/g, '') : trimmed
+}
+
+function leftAlone(written: string): SkipReason {
+  if (/^(?:\{|\*\||%%|<%|\[\[|\$\{)/.test(written)) return 'template'
+  return /^[a-z][a-z0-9+.-]*:/i.test(written) ? 'scheme' : 'relative'
+}
+
+/**
+ * The URL's characters. In a charset other than UTF-8 readers send the bytes of the query as they stand (URL standard,
+ * "query state"), so these are percent-encoded here.
+ */
+function urlText(written: string, charset: string | undefined): string | undefined {
+  // oxlint-disable-next-line no-control-regex -- asks for what is not ASCII
+  if (/^[\u0000-\u007F]*$/.test(written)) return written
+  if (isUtf8(charset)) return decodeText(written, charset)
+  const query = written.indexOf('?')
+  const fragment = written.indexOf('#')
+  if (query === -1 || (fragment !== -1 && fragment < query)) return decodeText(written, charset)
+  const queryEnd = fragment === -1 ? written.length : fragment
+  const before = decodeText(written.slice(0, query), charset)
+  const after = decodeText(written.slice(queryEnd), charset)
+  if (before === undefined || after === undefined) return undefined
+  const bytes = written
+    .slice(query, queryEnd)
+    .replaceAll(/[\u0080-\u00FF]/g, byte => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`)
+  return before + bytes + after
+}
+
+function linkNameOf(value: string, charset: string | undefined): string | undefined {
+  const text = decodeText(value, charset)
+  if (text === undefined) return undefined
+  const name = decodeAttributeValue(text).trim()
+  if (Buffer.byteLength(name) <= linkNameBytesMax) return name
+  const bytes = Buffer.from(name)
+  let end = linkNameBytesMax
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--
+  return bytes.toString('utf8', 0, end)
+}
+
+function isOff(value: string): boolean {
+  return /^\s*(?:0|off|false|no)\s*$/i.test(value)
+}
+
+function skip(reason: SkipReason): { readonly wrap: false; readonly reason: SkipReason } {
+  return { wrap: false, reason }
+}

@@ -1,0 +1,114 @@
+/** What changes in the decoded text of a part. */
+import { afterPreheader } from '../html/preheader.ts'
+import { scanHtml } from '../html/scan-html.ts'
+import type { Edit } from '../mime/edit.ts'
+import { judgeLink, judgeUrl, type LinkContext } from './link-policy.ts'
+import { ampPixel, htmlPixel } from './pixel.ts'
+import { textLinks } from './text-links.ts'
+import type { LinkRequest, TrackingSwitches } from './tracking-plan.ts'
+import type { WrapTally } from './wrap-report.ts'
+
+export interface PartTracking {
+  readonly context: LinkContext
+  readonly switches: TrackingSwitches
+  readonly linkFor: (link: LinkRequest) => string
+  /** Whether this part carries the message's pixels. */
+  readonly withPixels: boolean
+  /** Links that the message may still hold. */
+  readonly linksMax: number
+  /** Lines of the part are lines of the message: a pixel is not put on a line that it would make too long. */
+  readonly lineCharsMax: number
+  /** The text ends where the message ends. */
+  readonly endsMessage: boolean
+}
+
+const harmless = /^https?:\/\/[\w.~:/?#@!$*+,;=%()[\]-]+$/
+const openPgp = '-----BEGIN PGP '
+
+/** The edits by place, or why the part is left alone. */
+export function htmlEdits(
+  html: string,
+  tracking: PartTracking,
+  tally: WrapTally,
+): Edit[] | 'sealed' | 'too-many-links' {
+  if (html.includes(openPgp)) return 'sealed'
+  const { context, switches } = tracking
+  const scan = scanHtml(html, switches.trackClick ? tracking.linksMax : 0)
+  if (switches.trackClick && scan.tooManyLinks) return 'too-many-links'
+  const edits: Edit[] = []
+  for (const tag of switches.trackClick ? scan.links : []) {
+    const verdict = judgeLink(tag, context)
+    if (!verdict.wrap) {
+      if (verdict.reason !== 'no-href') tally.skip(verdict.reason)
+      continue
+    }
+    const href = tag.attributes.find(attribute => attribute.name === 'href')
+    if (!href) continue
+    const { url, action, linkName } = verdict
+    const text = checked(tracking.linkFor({ action, url, ...(linkName !== undefined && { linkName }) }))
+    edits.push({ start: href.valueStart, end: href.valueEnd, text })
+    tally.links++
+  }
+  if (!tracking.withPixels) return edits
+  if (switches.trackInitialOpen) {
+    const place = scan.bodyStart === undefined ? scan.contentStart : afterPreheader(html, scan.bodyStart)
+    insert(edits, pixelEdit(html, place, context.amp ? 'amp_initial_open' : 'initial_open', tracking))
+    tally.pixels++
+  }
+  if (switches.trackOpen) {
+    const place = scan.bodyEnd ?? scan.end
+    insert(edits, pixelEdit(html, place, context.amp ? 'amp_open' : 'open', tracking))
+    tally.pixels++
+  }
+  return edits
+}
+
+/** The edits by place, or why the part is left alone. */
+export function plainTextEdits(
+  text: string,
+  tracking: PartTracking,
+  tally: WrapTally,
+): Edit[] | 'sealed' | 'too-many-links' {
+  if (text.includes(openPgp)) return 'sealed'
+  const links = textLinks(text)
+  if (links.length > tracking.linksMax) return 'too-many-links'
+  const edits: Edit[] = []
+  for (const { start, end, clear, optOut } of links) {
+    const verdict = optOut ? undefined : judgeUrl(text.slice(start, end).replaceAll('&', '&amp;'), tracking.context)
+    if (!verdict?.wrap || !clear) {
+      tally.skip(verdict === undefined ? 'opt-out' : verdict.wrap ? 'unclear-end' : verdict.reason)
+      continue
+    }
+    edits.push({ start, end, text: checked(tracking.linkFor({ action: 'click', url: verdict.url })) })
+    tally.links++
+  }
+  return edits
+}
+
+function pixelEdit(html: string, place: number, action: LinkRequest['action'], tracking: PartTracking): Edit {
+  const link = checked(tracking.linkFor({ action }))
+  let text = tracking.context.amp ? ampPixel(link) : htmlPixel(link)
+  const lineStart = html.lastIndexOf('\n', place - 1) + 1
+  const lineEnd = html.indexOf('\n', place)
+  const lineChars = (lineEnd === -1 ? html.length : lineEnd) - lineStart
+  // Its tags can be broken over lines without a trace in the text.
+  if (lineChars + text.length > tracking.lineCharsMax)
+    text = text.replace('<span>', '<span\r\n>').replace(/><\//, '\r\n></')
+  // It takes a line of its own with it where it stands at a line's end, and the message ends with a line end.
+  const behind = /^\r?\n/.exec(html.slice(place, place + 2))?.[0]
+  if (behind !== undefined) text += behind
+  else if (place === html.length && tracking.endsMessage && html.endsWith('\r\n')) text += '\r\n'
+  return { start: place, end: place, text }
+}
+
+/** Keeps the order of places; a pixel may stand before links that were found earlier. */
+function insert(edits: Edit[], edit: Edit): void {
+  let at = edits.length
+  while (at > 0 && (edits[at - 1]?.start ?? 0) > edit.start) at--
+  edits.splice(at, 0, edit)
+}
+
+function checked(link: string): string {
+  if (!harmless.test(link)) throw new Error('the tracking link has characters that need an escape')
+  return link
+}

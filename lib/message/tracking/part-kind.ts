@@ -1,0 +1,36 @@
+/** What a part is to the wrapper, by its header. */
+import { parseContentType, type ContentType } from '../mime/content-type.ts'
+import type { HeaderBlock } from '../mime/header-block.ts'
+
+export type PartKind =
+  /** Its parts are looked at. */
+  | { readonly kind: 'container'; readonly boundary: string }
+  /** Its text may be rewritten. */
+  | { readonly kind: 'html' | 'amp' | 'text'; readonly charset: string | undefined }
+  /** Its bytes stay. */
+  | { readonly kind: 'sealed' | 'attachment' | 'other' }
+
+/** multipart/signed and multipart/encrypted (RFC 1847), multipart/report (RFC 6522): their bytes are evidence. */
+const sealedTypes = /^(?:multipart\/(?:signed|encrypted|report)|message\/)/
+
+export function partKind(header: HeaderBlock): PartKind {
+  const contentType = parseContentType(header.get('content-type'))
+  const { type, boundary } = contentType
+  if (sealedTypes.test(type)) return { kind: 'sealed' }
+  if (header.get('content-disposition')?.toLowerCase().startsWith('attachment')) return { kind: 'attachment' }
+  if (type.startsWith('multipart/')) return boundary === undefined ? { kind: 'other' } : { kind: 'container', boundary }
+  return textKind(contentType)
+}
+
+function textKind({ type, charset }: ContentType): PartKind {
+  switch (type) {
+    case 'text/html':
+      return { kind: 'html', charset }
+    case 'text/x-amp-html':
+      return { kind: 'amp', charset }
+    case 'text/plain':
+      return { kind: 'text', charset }
+    default:
+      return { kind: 'other' }
+  }
+}

@@ -1,0 +1,64 @@
+/** What the header of a message says of its identity, and what is put on top of it. */
+import { isUsableMessageId, messageIdHeader, uuidHeader } from '../../record/message-id.ts'
+import type { HeaderBlock } from '../mime/header-block.ts'
+import type { TrackingPlan } from './tracking-plan.ts'
+
+/** Identity and facets that the generator set. Absent members are missing or unusable. */
+export interface MessageIdentity {
+  readonly messageId?: string
+  readonly uuid?: string
+  /** `x-job`. */
+  readonly job?: string
+  /** `x-sp-subaccount-id`. */
+  readonly subaccount?: number
+}
+
+const uuidForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+/** Longest `x-job` that is recorded, in characters. */
+const jobCharsMax = 256
+
+/** Reads what the generator set. Of several fields with one name the first usable one counts. */
+export function messageIdentity(header: HeaderBlock): MessageIdentity {
+  const messageId = header.all(messageIdHeader.toLowerCase()).find(isUsableMessageId)
+  const uuid = header.all(uuidHeader.toLowerCase()).find(value => uuidForm.test(value))
+  const jobBytes = header.get('x-job')
+  const job = jobBytes && Buffer.from(jobBytes, 'latin1').toString().slice(0, jobCharsMax)
+  const subaccount = header.get('x-sp-subaccount-id') ?? ''
+  return {
+    ...(messageId !== undefined && { messageId }),
+    ...(uuid !== undefined && { uuid }),
+    ...(job && { job }),
+    ...(/^\d{1,10}$/.test(subaccount) && { subaccount: Number(subaccount) }),
+  }
+}
+
+/** The header lines to be put on top, each with its line end; empty when the message has them all. */
+export function stampedLines(header: HeaderBlock, plan: TrackingPlan): string {
+  const identity = messageIdentity(header)
+  let lines = ''
+  if (identity.messageId === undefined) lines += `${messageIdHeader}: ${plan.messageId}\r\n`
+  if (identity.uuid === undefined) lines += `${uuidHeader}: ${plan.uuid}\r\n`
+  return lines + listUnsubscribeLines(header, plan)
+}
+
+/** Where stamped lines go: on top, but behind a first line that is no header of its own making. */
+export function stampPlace(header: HeaderBlock): number {
+  const first = header.fields[0]
+  // A line that continues nothing would continue ours; an mbox line is only recognised as the first.
+  return first !== undefined && /^(?:[ \t]|>*From )/.test(header.text) ? first.end : 0
+}
+
+function listUnsubscribeLines(header: HeaderBlock, plan: TrackingPlan): string {
+  const wanted = plan.listUnsubscribe
+  if (!wanted || header.has('list-unsubscribe')) return ''
+  const uris: string[] = []
+  // RFC 8058 asks for https; a tracker without TLS gets the mailto form only.
+  const link = wanted.https ? plan.linkFor({ action: 'list_unsubscribe' }) : ''
+  const isHttps = link.startsWith('https://')
+  if (isHttps) uris.push(`<${link}>`)
+  if (wanted.mailto) uris.push(`<mailto:${wanted.mailto}?subject=unsubscribe%20${encodeURIComponent(plan.messageId)}>`)
+  if (uris.length === 0) return ''
+  const post =
+    isHttps && !header.has('list-unsubscribe-post') ? 'List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n' : ''
+  return `List-Unsubscribe: ${uris.join(',\r\n\t')}\r\n${post}`
+}

@@ -1,0 +1,342 @@
+/**
+ * Adds tracking to a message as it flows through.
+ *
+ * - Push-driven: `write` takes the message in any chunks and hands back what may go on; the bytes that come out do not
+ *   depend on how the message was cut. Slices of the input pass through uncopied, so a chunk must not be written over
+ *   afterwards. Only headers and the texts that may change are held back, up to the limits.
+ * - Whatever goes wrong inside, no byte of the message is lost or changed: what was not yet handed on passes through as
+ *   it came, and the report says why.
+ * - Input and output are the message as in SMTP's DATA after dot-unstuffing, with CRLF line ends.
+ */
+import { ByteWindow } from '../mime/byte-window.ts'
+import { DelimiterSearch, type FoundDelimiter } from '../mime/delimiter-search.ts'
+import { HeaderBlock } from '../mime/header-block.ts'
+import { defaultLimits, type WrapLimits } from './limits.ts'
+import { urlHost } from './link-policy.ts'
+import { applyOptOutHeaders, isOptOutHeader } from './opt-out-headers.ts'
+import { partKind } from './part-kind.ts'
+import { stampedLines, stampPlace } from './stamp.ts'
+import type { TrackingPlan, TrackingSwitches } from './tracking-plan.ts'
+import { wrapPart, type TextPart } from './wrap-part.ts'
+import { WrapTally, type WrapReport } from './wrap-report.ts'
+
+type Mode =
+  /** A header block is being collected. */
+  | 'header'
+  /** The body of a text part is being collected. */
+  | 'text'
+  /** Bytes pass; a delimiter is looked for. */
+  | 'between'
+  /** The rest passes. */
+  | 'rest'
+
+/** The bytes from `start` to `end` give way to `bytes`. */
+interface ByteEdit {
+  readonly start: number
+  readonly end: number
+  readonly bytes: Buffer
+}
+
+/** The text part whose body is being collected. */
+interface OpenText extends Omit<TextPart, 'body' | 'endsMessage'> {
+  readonly headerStart: number
+  readonly bodyStart: number
+  /** Changes of its header that are due in any case. */
+  readonly headerEdits: readonly ByteEdit[]
+}
+
+const lineEnd = Buffer.from('\r\n')
+const emptyLine = Buffer.from('\r\n\r\n')
+const nothing = Buffer.alloc(0)
+
+export class MessageWrapper {
+  readonly #planFor: (header: HeaderBlock) => TrackingPlan
+  readonly #limits: WrapLimits
+  readonly #tally = new WrapTally()
+  readonly #window = new ByteWindow()
+  readonly #search = new DelimiterSearch(this.#window)
+  #header: HeaderBlock | undefined
+  #plan: TrackingPlan | undefined
+  #switches: TrackingSwitches = { trackOpen: false, trackInitialOpen: false, trackClick: false, trackText: false }
+  #mode: Mode = 'header'
+  /** Where the header block or passing bytes that are looked at begin; what lies before may go on. */
+  #unit = 0
+  /** No empty line before it. */
+  #headerScan = 0
+  #text: OpenText | undefined
+  #parts = 0
+  #hasPixels = false
+  /** Up to here the window was handed on. */
+  #handed = 0
+  #out: Buffer[] = []
+
+  /**
+   * @param planFor called once, when the message's header is complete; never for a message whose header passes the
+   * limits
+   */
+  constructor(planFor: (header: HeaderBlock) => TrackingPlan, limits: WrapLimits = defaultLimits) {
+    this.#planFor = planFor
+    this.#limits = limits
+  }
+
+  /** The message's header as it came in; undefined before it is complete. */
+  get header(): HeaderBlock | undefined {
+    return this.#header
+  }
+
+  /** What was done so far. */
+  get report(): WrapReport {
+    return this.#tally
+  }
+
+  /** Takes the next bytes; returns those that may go on. */
+  write(chunk: Buffer): Buffer[] {
+    this.#window.append(chunk)
+    return this.#advance(false)
+  }
+
+  /** Takes the end of the message; returns what was held back. */
+  end(): Buffer[] {
+    return this.#advance(true)
+  }
+
+  #advance(final: boolean): Buffer[] {
+    try {
+      while (this.#step(final)) continue
+    } catch (error) {
+      this.#giveUp(error)
+    }
+    const passed = final || this.#mode === 'rest' ? this.#window.end : this.#unit
+    this.#handOn(passed)
+    this.#window.dropBefore(passed)
+    const out = this.#out
+    this.#out = []
+    return out
+  }
+
+  /** Does what can be done with the bytes at hand; false when more are needed. */
+  #step(final: boolean): boolean {
+    switch (this.#mode) {
+      case 'header':
+        return this.#collectHeader(final)
+      case 'text':
+        return this.#collectText(final)
+      case 'between':
+        return this.#passBetween(final)
+      case 'rest':
+      default:
+        return false
+    }
+  }
+
+  #collectHeader(final: boolean): boolean {
+    const window = this.#window
+    const start = this.#unit
+    let headerEnd = start
+    let bodyStart: number | undefined = start + 2
+    if (window.indexOf(lineEnd, start) !== start) {
+      const empty = window.indexOf(emptyLine, this.#headerScan)
+      headerEnd = empty === -1 ? window.end : empty + 2
+      bodyStart = empty === -1 ? undefined : empty + 4
+      this.#headerScan = Math.max(this.#headerScan, window.end - 3)
+    }
+    if (this.#mayHoldDelimiter(start, headerEnd, bodyStart !== undefined)) {
+      const delimiter = this.#search.next(final)
+      if (delimiter && delimiter.start < headerEnd) {
+        // The part has no body.
+        this.#passDelimiter(delimiter)
+        return true
+      }
+    }
+    const isTop = this.#header === undefined
+    if (headerEnd - start > this.#limits.headerBytesMax) {
+      this.#tally.skip('header-too-large')
+      this.#mode = isTop ? 'rest' : 'between'
+      this.#search.lookFrom(start)
+      return true
+    }
+    if (bodyStart === undefined && !final) return false
+    const header = new HeaderBlock(window.slice(start, headerEnd))
+    if (isTop) this.#beginMessage(header, start, bodyStart ?? headerEnd)
+    else this.#beginPart(header, start, bodyStart ?? headerEnd, [])
+    return true
+  }
+
+  #mayHoldDelimiter(start: number, headerEnd: number, isComplete: boolean): boolean {
+    if (this.#search.delimiters.depth === 0) return false
+    if (!isComplete) return true
+    const block = this.#window.slice(start, headerEnd)
+    return block.includes('\r\n--') || block.subarray(0, 2).equals(dashes)
+  }
+
+  #beginMessage(header: HeaderBlock, start: number, bodyStart: number): void {
+    this.#header = header
+    if (lineCount(header.text) > this.#limits.headerLinesMax) {
+      this.#tally.skip('header-too-large')
+      this.#mode = 'rest'
+      return
+    }
+    const plan = this.#planFor(header)
+    this.#plan = plan
+    const optOuts = applyOptOutHeaders(header, plan)
+    const isSigned = plan.dkimSigned === 'pass' && header.has('dkim-signature')
+    const edits: ByteEdit[] = []
+    // A signature may cover the opt-out headers.
+    if (optOuts.found && !isSigned) {
+      for (const field of header.fields) {
+        if (isOptOutHeader(field.name))
+          edits.push({ start: start + field.start, end: start + field.end, bytes: nothing })
+      }
+    }
+    const stamped = stampedLines(header, plan)
+    const place = start + stampPlace(header)
+    if (stamped !== '') insert(edits, { start: place, end: place, bytes: Buffer.from(stamped, 'latin1') })
+    this.#switches = optOuts.switches
+    const { trackOpen, trackInitialOpen, trackClick, trackText } = optOuts.switches
+    const isTracked = trackOpen || trackInitialOpen || trackClick || trackText
+    if (isSigned && isTracked) this.#tally.skip('dkim-signed')
+    if (isTracked && !isSigned) {
+      this.#beginPart(header, start, bodyStart, edits)
+      return
+    }
+    this.#handOnEdited(edits)
+    this.#mode = 'rest'
+  }
+
+  #beginPart(header: HeaderBlock, start: number, bodyStart: number, headerEdits: readonly ByteEdit[]): void {
+    const part = partKind(header)
+    this.#search.lookFrom(bodyStart)
+    if (part.kind === 'html' || part.kind === 'amp' || (part.kind === 'text' && this.#switches.trackText)) {
+      this.#text = { kind: part.kind, charset: part.charset, header, headerStart: start, bodyStart, headerEdits }
+      this.#mode = 'text'
+      return
+    }
+    this.#handOnEdited(headerEdits)
+    if (part.kind === 'sealed' || part.kind === 'attachment') this.#tally.skip(part.kind)
+    if (part.kind === 'container') {
+      if (this.#search.delimiters.depth < this.#limits.depthMax) this.#search.delimiters.open(part.boundary)
+      else this.#tally.skip('too-deep')
+    }
+    this.#passFrom(bodyStart)
+  }
+
+  #collectText(final: boolean): boolean {
+    const text = this.#text
+    if (!text) throw new Error('no text part is open')
+    const delimiter = this.#search.next(final)
+    const bodyEnd = delimiter?.start ?? (final ? this.#window.end : this.#search.clear)
+    const isTooLarge = bodyEnd - text.bodyStart > this.#limits.bodyBytesMax
+    if (!delimiter && !final && !isTooLarge) return false
+    if (isTooLarge) {
+      this.#tally.skip('body-too-large')
+      this.#handOnEdited(text.headerEdits)
+    } else this.#handOnText(text, bodyEnd, final && !delimiter)
+    this.#text = undefined
+    if (delimiter) this.#passDelimiter(delimiter)
+    else this.#passFrom(bodyEnd)
+    return true
+  }
+
+  #handOnText(text: OpenText, bodyEnd: number, endsMessage: boolean): void {
+    const plan = this.#plan
+    if (!plan) throw new Error('no plan was made')
+    const tally = new WrapTally()
+    const changed = wrapPart(
+      { ...text, body: this.#window.slice(text.bodyStart, bodyEnd), endsMessage },
+      {
+        switches: this.#switches,
+        linkFor: plan.linkFor,
+        trackingUrl: plan.trackingUrl,
+        trackingHost: urlHost(plan.trackingUrl),
+        withPixels: !this.#hasPixels,
+        linksMax: this.#limits.linksMax - this.#tally.links,
+      },
+      tally,
+    )
+    this.#tally.add(tally)
+    if (tally.pixels > 0 && text.kind === 'html') this.#hasPixels = true
+    if (!changed) {
+      this.#handOnEdited(text.headerEdits)
+      return
+    }
+    const edits = [...text.headerEdits]
+    if (changed.encoding) insert(edits, encodingEdit(text, changed.encoding))
+    edits.push({ start: text.bodyStart, end: bodyEnd, bytes: changed.bytes })
+    this.#handOnEdited(edits)
+  }
+
+  #passBetween(final: boolean): boolean {
+    const delimiter = this.#search.next(final)
+    this.#unit = delimiter?.start ?? this.#search.clear
+    if (!delimiter) return false
+    this.#passDelimiter(delimiter)
+    return true
+  }
+
+  #passDelimiter({ level, close, end }: FoundDelimiter): void {
+    this.#search.delimiters.closeFrom(close ? level : level + 1)
+    if (close) {
+      this.#passFrom(end)
+      return
+    }
+    this.#parts++
+    this.#unit = end
+    this.#headerScan = end
+    this.#mode = 'header'
+    this.#search.lookFrom(end)
+    if (this.#parts <= this.#limits.partsMax) return
+    this.#tally.skip('too-many-parts')
+    this.#mode = 'rest'
+  }
+
+  #passFrom(place: number): void {
+    this.#unit = place
+    this.#mode = this.#search.delimiters.depth === 0 ? 'rest' : 'between'
+  }
+
+  /** Hands on what is held, up to a place. */
+  #handOn(place: number): void {
+    if (place <= this.#handed) return
+    this.#out.push(this.#window.slice(this.#handed, place))
+    this.#handed = place
+  }
+
+  #handOnEdited(edits: readonly ByteEdit[]): void {
+    for (const { start, end, bytes } of edits) {
+      this.#handOn(start)
+      if (bytes.length > 0) this.#out.push(bytes)
+      this.#handed = end
+    }
+  }
+
+  /** The rest passes through. What was due at the message's header in any case still happens. */
+  #giveUp(error: unknown): void {
+    this.#tally.skip('error')
+    this.#tally.failure = error instanceof Error ? error.message : String(error)
+    if (this.#text) this.#handOnEdited(this.#text.headerEdits)
+    this.#text = undefined
+    this.#mode = 'rest'
+  }
+}
+
+const dashes = Buffer.from('--')
+
+/** Keeps the order of places. */
+function insert(edits: ByteEdit[], edit: ByteEdit): void {
+  const at = edits.findIndex(other => other.start >= edit.start)
+  edits.splice(at === -1 ? edits.length : at, 0, edit)
+}
+
+function encodingEdit({ header, headerStart, bodyStart }: OpenText, encoding: string): ByteEdit {
+  const bytes = Buffer.from(`Content-Transfer-Encoding: ${encoding}\r\n`, 'latin1')
+  const field = header.fields.find(({ name }) => name === 'content-transfer-encoding')
+  if (field) return { start: headerStart + field.start, end: headerStart + field.end, bytes }
+  const end = headerStart + header.text.length
+  return { start: end, end: Math.min(end, bodyStart), bytes }
+}
+
+function lineCount(text: string): number {
+  let lines = 0
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) lines++
+  return lines
+}

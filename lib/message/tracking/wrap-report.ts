@@ -1,0 +1,54 @@
+/** What was done to a message, and what was left alone and why. */
+import type { SkipReason } from './link-policy.ts'
+
+/** Why a whole message or part is left as it is. */
+export type PartSkipReason =
+  /** The message was signed before it came here, and the policy is `pass`. */
+  | 'dkim-signed'
+  /** multipart/signed, multipart/encrypted, multipart/report, message/*, and PGP within a text. */
+  | 'sealed'
+  | 'attachment'
+  /** UTF-16, ISO-2022-JP and the like. */
+  | 'charset-not-ascii'
+  /** A transfer encoding that is unknown, or whose body is not what it should be. */
+  | 'encoding'
+  /** AMP takes https links only. */
+  | 'amp-needs-https'
+  | 'body-too-large'
+  | 'too-many-links'
+  | 'too-many-parts'
+  | 'too-deep'
+  | 'header-too-large'
+  /** A failure of ours; see `failure`. */
+  | 'error'
+
+export interface WrapReport {
+  /** Links that now lead to the tracker. */
+  readonly links: number
+  readonly pixels: number
+  /** What was left alone, links and parts, by reason. */
+  readonly skipped: Readonly<Partial<Record<SkipReason | PartSkipReason, number>>>
+  /** The error that made the rest of the message pass through as it came. */
+  readonly failure?: string
+}
+
+/** A report in the making. */
+export class WrapTally implements WrapReport {
+  links = 0
+  pixels = 0
+  readonly skipped: Partial<Record<SkipReason | PartSkipReason, number>> = {}
+  failure?: string
+
+  skip(reason: SkipReason | PartSkipReason): void {
+    this.skipped[reason] = (this.skipped[reason] ?? 0) + 1
+  }
+
+  /** Adds what was done to one part. */
+  add(part: WrapTally): void {
+    this.links += part.links
+    this.pixels += part.pixels
+    for (const [reason, count] of Object.entries(part.skipped) as [SkipReason | PartSkipReason, number][]) {
+      this.skipped[reason] = (this.skipped[reason] ?? 0) + count
+    }
+  }
+}
