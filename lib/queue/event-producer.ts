@@ -5,15 +5,15 @@
  * What holds:
  * - pushed = queued + spilled + dropped, and spilled = drained + waiting in the spill (+ unreadable, after damage);
  * - an event keeps its id on every way, so that the copies that a lost answer may leave can be told from new events;
- * - one pipeline is under way at a time, and what is pushed meanwhile goes into the next;
+ * - one round trip is under way at a time, and what is pushed meanwhile shares the next;
  * - while Redis fails, pushing costs an fdatasync shared by all that wait, not a timeout.
  */
 import { Counter, type Registry } from 'prom-client'
-import type { ChainableCommander } from 'ioredis'
 import type { TrackingEvent } from '../event/event.ts'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
 import { SegmentLog, SegmentLogFull } from '../durable/segment-log.ts'
+import { appendEntries } from './grouped-write.ts'
 import { observedGauge } from './observed-gauge.ts'
 import { partitionKeys, partitionOf } from './partition.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
@@ -44,9 +44,9 @@ interface Pushed {
   readonly settle: (outcome: PushOutcome) => void
 }
 
-/** Events that go in one pipeline at most. */
+/** Events that share a round trip at most. */
 const groupMax = 1_000
-/** Events that wait for the next pipeline at most; more go to the spill. */
+/** Events that wait for the next round trip at most; more go to the spill. */
 const waitingMax = 20_000
 /** Failures in a row after which Redis is not asked any more but for a probe. */
 const failuresMax = 3
@@ -54,6 +54,8 @@ const failuresMax = 3
 const probeMs = 1_000
 /** Failed probes in a row after which the connection is made anew: its other end may be silently gone. */
 const probesBeforeReconnect = 3
+/** Longest that a push waits for the disk, in milliseconds. */
+const spillMsMax = 1_000
 /** Bytes read from the spill at a time. */
 const drainBytes = 256 << 10
 
@@ -70,7 +72,7 @@ export class EventProducer {
   #pushedSinceCheck = 0
   #draining: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
-  #spilling = new Set<Promise<void>>()
+  #spilling = 0
   #sending: Promise<void> = Promise.resolve()
   #isClosed = false
   #isSpillBroken = false
@@ -172,7 +174,7 @@ export class EventProducer {
       await new Promise(setImmediate)
     }
     await this.#draining
-    await Promise.all(this.#spilling)
+    while (this.#spilling > 0) await new Promise(setImmediate)
     this.#connection.close()
     await this.#spill.close()
   }
@@ -197,37 +199,64 @@ export class EventProducer {
   async #sendWaiting(): Promise<void> {
     const group = this.#waiting.length <= groupMax ? this.#waiting : this.#waiting.slice(0, groupMax)
     this.#waiting = this.#waiting.length <= groupMax ? [] : this.#waiting.slice(groupMax)
-    const { partitions } = this.#connection
     this.#pushedSinceCheck += group.length
-    let failed: readonly Pushed[] = []
     if (this.#isTaking) {
-      const pipeline = this.#connection.redis.pipeline()
-      for (const { messageId, json } of group) add(pipeline, partitionOf(messageId, partitions), json)
-      const results = await this.#send(pipeline)
-      if (results === undefined) failed = group
-      else {
-        failed = group.filter((_, index) => results[index] !== true)
-        for (const [index, { settle }] of group.entries()) if (results[index] === true) settle('queued')
-      }
-    } else failed = group
-    this.#pushedTotal.inc({ outcome: 'queued' }, group.length - failed.length)
-    for (const pushed of failed) this.#spillOne(pushed)
+      const failures = await this.#append(group, ofPushed, (items, isQueued) => this.#settle(items, isQueued))
+      this.#judge(failures)
+    } else this.#settle(group, false)
     this.#isSending = false
     this.#schedule()
   }
 
-  /** Sends a pipeline and gives for each command whether it was done; undefined when there was no answer. */
-  async #send(pipeline: ChainableCommander): Promise<boolean[] | undefined> {
-    try {
-      const replies = (await answered(pipeline.exec())) ?? []
-      const error = replies.find(([error]) => error)?.[0]
-      if (error) this.#failed(error)
-      else this.#failures = 0
-      return replies.map(([error]) => error === null)
-    } catch (error) {
-      this.#failed(error)
-      return undefined
+  #settle(group: readonly Pushed[], isQueued: boolean): void {
+    if (isQueued) {
+      this.#pushedTotal.inc({ outcome: 'queued' }, group.length)
+      for (const { settle } of group) settle('queued')
+    } else {
+      for (const pushed of group) this.#spillOne(pushed)
+      // What came meanwhile has waited long enough already: it must not wait for another time limit.
+      const waiting = this.#waiting
+      this.#waiting = []
+      for (const pushed of waiting) this.#spillOne(pushed)
     }
+  }
+
+  /**
+   * Sends items to their partitions, one command each, and tells for each whether Redis confirmed it.
+   * @returns why some were not confirmed; empty when all were. Never rejects.
+   */
+  async #append<Item>(
+    group: readonly Item[],
+    { messageId, json }: { messageId: (item: Item) => string; json: (item: Item) => string },
+    settle: (items: readonly Item[], isConfirmed: boolean) => void,
+  ): Promise<readonly unknown[]> {
+    const { redis, partitions } = this.#connection
+    const byPartition = new Map<number, Item[]>()
+    for (const item of group) {
+      const partition = partitionOf(messageId(item), partitions)
+      const items = byPartition.get(partition)
+      if (items) items.push(item)
+      else byPartition.set(partition, [item])
+    }
+    const failures: unknown[] = []
+    await Promise.all(
+      Array.from(byPartition, async ([partition, items]) => {
+        try {
+          await answered(appendEntries(redis, partitionKeys(partition).events, items.map(json)))
+        } catch (error) {
+          failures.push(error)
+          return settle(items, false)
+        }
+        return settle(items, true)
+      }),
+    )
+    return failures
+  }
+
+  /** Opens or closes the breaker by the outcome of a round trip. */
+  #judge(failures: readonly unknown[]): void {
+    if (failures.length > 0) this.#failed(failures[0])
+    else this.#succeeded()
   }
 
   #failed(error: unknown): void {
@@ -240,26 +269,46 @@ export class EventProducer {
     health.set('queue', `Redis takes no events (${reason}): they are kept on disk until it does`)
   }
 
+  #succeeded(): void {
+    if (this.#isBroken) {
+      this.#options.health.set('queue', undefined)
+      this.#options.log.info('Redis takes events again')
+    }
+    this.#failures = 0
+  }
+
   #spillOne({ json, settle }: Pushed): void {
-    const { log } = this.#options
-    const stored = this.#spill.append(Buffer.from(json)).then(
-      () => {
-        this.#pushedTotal.inc({ outcome: 'spilled' })
-        settle('spilled')
-      },
-      (error: unknown) => {
-        this.#pushedTotal.inc({ outcome: 'dropped' })
-        if (!this.#isSpillBroken) {
-          const reason = error instanceof SegmentLogFull ? error.message : redisReason(error)
-          log.error({ reason }, 'an event was lost: Redis did not take it and it could not be kept on disk')
-          this.#options.health.set('spill', `events are lost, for they can't be kept on disk: ${reason}`)
-        }
-        this.#isSpillBroken = true
-        settle('dropped')
-      },
-    )
-    this.#spilling.add(stored)
-    void stored.finally(() => this.#spilling.delete(stored))
+    this.#spilling++
+    // A disk that hangs must not hold up whoever waits for the answer; the event may still be kept.
+    const impatient = setTimeout(settle, spillMsMax, 'dropped')
+    this.#spill
+      .append(Buffer.from(json))
+      .then(
+        () => this.#spilled(settle),
+        (error: unknown) => this.#lost(settle, error),
+      )
+      .finally(() => {
+        this.#spilling--
+        clearTimeout(impatient)
+      })
+  }
+
+  #spilled(settle: Pushed['settle']): void {
+    this.#pushedTotal.inc({ outcome: 'spilled' })
+    settle('spilled')
+    if (!this.#isSpillBroken) return
+    this.#isSpillBroken = false
+    this.#options.health.set('spill', undefined)
+  }
+
+  #lost(settle: Pushed['settle'], error: unknown): void {
+    this.#pushedTotal.inc({ outcome: 'dropped' })
+    settle('dropped')
+    if (this.#isSpillBroken) return
+    this.#isSpillBroken = true
+    const reason = error instanceof SegmentLogFull ? error.message : redisReason(error)
+    this.#options.log.error({ reason }, 'events are lost: Redis does not take them and they could not be kept on disk')
+    this.#options.health.set('spill', `events are lost, for they can't be kept on disk: ${reason}`)
   }
 
   /** Once a second and whenever Redis comes back: is the queue full, can the spill be drained? */
@@ -293,7 +342,7 @@ export class EventProducer {
       }
     }
     if (hasBacklog) await this.#drain()
-    else if (this.#isBroken) this.#recovered()
+    else this.#succeeded()
   }
 
   #setQueueFull(length: number): void {
@@ -306,40 +355,36 @@ export class EventProducer {
     )
   }
 
-  #recovered(): void {
-    this.#failures = 0
-    this.#options.health.set('queue', undefined)
-    this.#options.log.info('Redis takes events again')
-  }
-
   async #drain(): Promise<void> {
     while (!this.#isClosed && this.#connection.isUsable && !this.#isQueueFull) {
+      // While Redis fails one event is enough to find out whether it still does.
       const records = await this.#spill.read(0, this.#isBroken ? 1 : drainBytes)
-      if (records.length === 0) break
-      const pipeline = this.#connection.redis.pipeline()
-      for (const { payload } of records) {
-        const json = payload.toString()
-        add(pipeline, partitionOf(messageIdOf(json), this.#connection.partitions), json)
-      }
-      const done = await this.#send(pipeline)
-      const failedAt = done === undefined ? 0 : done.indexOf(false)
-      const drained = failedAt === -1 ? records.length : failedAt
-      if (drained > 0) {
-        await this.#spill.release(records[drained - 1]!.seq)
-        this.#drainedTotal.inc(drained)
-      }
-      if (drained < records.length) return
-      if (this.#failures === 0) this.#options.health.set('queue', undefined)
-      if (this.#isSpillBroken) this.#options.health.set('spill', undefined)
-      this.#isSpillBroken = false
+      const last = records.at(-1)
+      if (!last) break
+      const events = records.flatMap(({ payload }) => readSpilled(payload))
+      const failures = await this.#append(events, ofSpilled, () => undefined)
+      this.#judge(failures)
+      // All or nothing: what some partitions took of a group that is sent again comes twice, with the same ids.
+      if (failures.length > 0) return
+      await this.#spill.release(last.seq)
+      this.#drainedTotal.inc(events.length)
+      this.#unreadableTotal.inc(records.length - events.length)
     }
   }
 }
 
-function add(pipeline: ChainableCommander, partition: number, json: string): void {
-  pipeline.xadd(partitionKeys(partition).events, '*', 'e', json)
-}
+const ofPushed = { messageId: (pushed: Pushed) => pushed.messageId, json: (pushed: Pushed) => pushed.json }
 
-function messageIdOf(json: string): string {
-  return (JSON.parse(json) as { messageId: string }).messageId
+type Spilled = readonly [messageId: string, json: string]
+const ofSpilled = { messageId: ([messageId]: Spilled) => messageId, json: ([, json]: Spilled) => json }
+
+/** The event in a record of the spill; none when something else wrote into its folder. */
+function readSpilled(payload: Buffer): Spilled[] {
+  try {
+    const json = payload.toString()
+    const { messageId } = JSON.parse(json) as Partial<TrackingEvent>
+    return messageId === undefined ? [] : [[messageId, json]]
+  } catch {
+    return []
+  }
 }

@@ -2,9 +2,10 @@
 import { Counter, type Registry } from 'prom-client'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
+import { setWithExpiry } from '../queue/grouped-write.ts'
 import { partitionOf } from '../queue/partition.ts'
 import { PartitionedRedis } from '../queue/partitioned-redis.ts'
-import { answered } from '../queue/redis.ts'
+import { answered, redisReason } from '../queue/redis.ts'
 import { encodeRecord, mergeRecords, recordKey, type MessageRecord, type RecordWriter } from './record.ts'
 
 export interface RecordStoreOptions {
@@ -28,11 +29,11 @@ interface Put extends RecordEntry {
   readonly ttlSeconds: number
 }
 
-/** Records that go in one pipeline at most. */
-const groupMax = 500
-/** Records that `put` keeps while Redis is away; beyond that the oldest are lost. */
+/** Records that share a round trip at most. */
+const groupMax = 2_000
+/** Records that `put` keeps while Redis is away (about 20 MB); what comes beyond that is lost. */
 const waitingMax = 50_000
-/** Longest wait for the answer to a pipeline, in milliseconds. */
+/** Longest wait for an answer, in milliseconds. */
 const groupMs = 2_000
 /** How long `put` waits before it tries again after a failure, in milliseconds. */
 const retryMs = 1_000
@@ -44,9 +45,12 @@ export class RecordStore {
   #sending: Promise<void> = Promise.resolve()
   #retry: NodeJS.Timeout | undefined
   #isClosed = false
+  #isLosing = false
+  readonly #log: Logger
   readonly #total: Counter<'outcome'>
 
-  private constructor({ metrics, prefix }: RecordStoreOptions) {
+  private constructor({ log, metrics, prefix }: RecordStoreOptions) {
+    this.#log = log
     this.#total = new Counter({
       name: `${prefix}_records_total`,
       help: 'Records of messages, by what became of them: stored in Redis, or lost because Redis was away too long.',
@@ -70,6 +74,8 @@ export class RecordStore {
   put(writer: RecordWriter, messageId: string, record: MessageRecord, ttlSeconds: number): void {
     if (this.#isClosed || this.#waiting.length >= waitingMax) {
       this.#total.inc({ outcome: 'lost' })
+      if (!this.#isLosing) this.#log.error({ kept: waitingMax }, 'records are lost: Redis has been away for too long')
+      this.#isLosing = true
       return
     }
     this.#waiting.push({ writer, messageId, record, ttlSeconds })
@@ -120,10 +126,9 @@ export class RecordStore {
     this.#isClosed = true
     clearTimeout(this.#retry)
     await this.#sending
-    while (this.#waiting.length > 0 && this.#connection.isUsable) {
-      this.#isSending = true
-      this.#sending = this.#sendWaiting()
-      await this.#sending
+    const deadline = performance.now() + groupMs
+    while (this.#waiting.length > 0 && this.#connection.isUsable && performance.now() < deadline) {
+      await this.#sendWaiting()
     }
     this.#total.inc({ outcome: 'lost' }, this.#waiting.length)
     this.#waiting = []
@@ -142,24 +147,34 @@ export class RecordStore {
     const group = this.#waiting.splice(0, groupMax)
     try {
       await this.#store(group)
-      this.#isSending = false
-      this.#schedule()
-    } catch {
+      this.#isLosing = false
+    } catch (error) {
       this.#waiting.unshift(...group)
       this.#isSending = false
-      if (!this.#isClosed) this.#retry = setTimeout(() => this.#schedule(), retryMs).unref()
+      if (this.#isClosed || !this.#connection.isUsable) return
+      this.#log.warn({ reason: redisReason(error) }, 'Redis did not take records of messages, trying again')
+      this.#retry = setTimeout(() => this.#schedule(), retryMs).unref()
+      return
     }
+    this.#isSending = false
+    this.#schedule()
   }
 
   async #store(group: readonly Put[]): Promise<void> {
     const { redis, partitions } = this.#connection
-    const pipeline = redis.pipeline()
+    const commands = new Map<string, { keys: string[]; values: string[]; ttlSeconds: number }>()
     for (const { writer, messageId, record, ttlSeconds } of group) {
-      pipeline.set(recordKey(writer, messageId, partitions), encodeRecord(record), 'EX', ttlSeconds)
+      const name = `${partitionOf(messageId, partitions)} ${ttlSeconds}`
+      let command = commands.get(name)
+      if (!command) commands.set(name, (command = { keys: [], values: [], ttlSeconds }))
+      command.keys.push(recordKey(writer, messageId, partitions))
+      command.values.push(encodeRecord(record))
     }
-    const replies = (await answered(pipeline.exec(), groupMs)) ?? []
-    const error = replies.find(([error]) => error)?.[0]
-    if (error) throw error
+    await Promise.all(
+      Array.from(commands.values(), ({ keys, values, ttlSeconds }) =>
+        answered(setWithExpiry(redis, keys, values, ttlSeconds), groupMs),
+      ),
+    )
     this.#total.inc({ outcome: 'stored' }, group.length)
   }
 }
