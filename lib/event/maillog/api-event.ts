@@ -28,7 +28,7 @@ export function apiEvent(outcome: Outcome): ApiEvent {
  * @param micros Unix time in microseconds; undefined is returned for what is no time
  */
 export function rfc3339(micros: number): string | undefined {
-  if (!(Math.abs(micros) < 253_402_300_800_000_000)) return undefined
+  if (!Number.isFinite(micros) || Math.abs(micros) >= 253_402_300_800_000_000) return undefined
   const seconds = Math.floor(micros / 1_000_000)
   const fraction = micros - seconds * 1_000_000
   const text = new Date(seconds * 1000).toISOString().slice(0, 19)

@@ -15,7 +15,7 @@ import { keptText } from './kept-text.ts'
 import type { LogLine } from './log-line.ts'
 import { messageUuid } from './message-uuid.ts'
 import type { Outcome, OutcomeType } from './outcome.ts'
-import { QueueEntry, uuidRank, type Pending, type PendingOutcome } from './queue-entry.ts'
+import { QueueEntry, restoreEntry, saveEntry, uuidRank, type Pending, type PendingOutcome } from './queue-entry.ts'
 import { isQueueId, queueIdEnd } from './queue-id.ts'
 import { isNearAddress, relayAddress } from './relay.ts'
 import { smtpReplyCode } from './smtp-reply.ts'
@@ -169,6 +169,36 @@ export class Correlator {
     for (const entries of this.#hosts.values()) {
       for (const entry of entries.values()) this.#giveUp(entry)
     }
+  }
+
+  /** The state as lines of text, for `restore`. */
+  *save(): Generator<string> {
+    yield JSON.stringify({ clock: this.#clockMs })
+    for (const entries of this.#hosts.values()) {
+      for (const entry of entries.values()) yield saveEntry(entry)
+    }
+  }
+
+  /** @throws Error when a line is not what `save` writes */
+  restore(lines: readonly string[]): void {
+    const [header, ...rest] = lines
+    this.#clockMs = (JSON.parse(header ?? '') as { clock: number }).clock
+    const children: [QueueEntry, readonly string[]][] = []
+    const removed: QueueEntry[] = []
+    for (const line of rest) {
+      const { entry, childIds } = restoreEntry(line, ++this.#serial)
+      if (entry.host !== this.#host) this.#setHost(entry.host)
+      this.#entries.set(entry.queueId, entry)
+      this.#size++
+      this.#held += entry.held?.length ?? 0
+      if (childIds.length > 0) children.push([entry, childIds])
+      if (entry.removedMs !== 0) removed.push(entry)
+    }
+    for (const [entry, ids] of children) {
+      const entries = this.#hosts.get(entry.host)
+      entry.children = ids.map(id => entries?.get(id)).filter(child => child !== undefined)
+    }
+    this.#removed = removed.toSorted((a, b) => a.removedMs - b.removedMs)
   }
 
   // ── the lines ──

@@ -49,3 +49,53 @@ export class QueueEntry {
     this.touchedMs = touchedMs
   }
 }
+
+/** One line of JSON, short: there may be hundreds of thousands. */
+export function saveEntry(entry: QueueEntry): string {
+  return JSON.stringify({
+    h: entry.host,
+    q: entry.queueId,
+    t: entry.touchedMs,
+    ...(entry.uuid !== undefined && { u: entry.uuid, k: entry.rank }),
+    ...(entry.messageIdUuid !== undefined && entry.messageIdUuid !== entry.uuid && { m: entry.messageIdUuid }),
+    ...(entry.nullSender && { z: 1 }),
+    ...(entry.notification && { n: 1 }),
+    ...(entry.clientAddress !== undefined && { c: entry.clientAddress }),
+    ...(entry.removedMs !== 0 && { r: entry.removedMs }),
+    ...(entry.pending && entry.pending.size > 0 && { p: [...entry.pending] }),
+    ...(entry.held && { w: entry.held }),
+    ...(entry.children && { g: entry.children.map(child => child.queueId) }),
+  })
+}
+
+interface SavedEntry {
+  h: string
+  q: string
+  t: number
+  u?: string
+  k?: number
+  m?: string
+  z?: 1
+  n?: 1
+  c?: string
+  r?: number
+  p?: [string, Pending][]
+  w?: PendingOutcome[]
+  g?: string[]
+}
+
+/** @throws Error for a line that `saveEntry` did not write */
+export function restoreEntry(line: string, serial: number): { entry: QueueEntry; childIds: readonly string[] } {
+  const saved = JSON.parse(line) as SavedEntry
+  const entry = new QueueEntry(saved.h, saved.q, serial, saved.t)
+  entry.uuid = saved.u
+  entry.rank = saved.k ?? uuidRank.none
+  entry.messageIdUuid = saved.m ?? (saved.k === uuidRank.messageId ? saved.u : undefined)
+  entry.nullSender = saved.z === 1
+  entry.notification = saved.n === 1
+  entry.clientAddress = saved.c
+  entry.removedMs = saved.r ?? 0
+  if (saved.p) entry.pending = new Map(saved.p)
+  entry.held = saved.w
+  return { entry, childIds: saved.g ?? [] }
+}

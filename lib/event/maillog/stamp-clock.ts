@@ -2,7 +2,7 @@
  * The instants that the stamps of log lines mean. A traditional stamp, `Feb  9 13:00:05`, has neither year nor zone: both
  * are inferred, the year from when the file was last written, the zone from the setting or this machine.
  */
-import { TimeZone } from './time-zone.ts'
+import type { TimeZone } from './time-zone.ts'
 
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs

@@ -52,10 +52,10 @@ export class TimeZone {
     const civil = Date.UTC(
       part['year']!,
       part['month']! - 1,
-      part['day']!,
-      part['hour']!,
-      part['minute']!,
-      part['second']!,
+      part['day'],
+      part['hour'],
+      part['minute'],
+      part['second'],
     )
     const offset = civil - quarter * 900_000
     if (this.#offsets.size > 1000) this.#offsets.clear()

@@ -1,0 +1,30 @@
+/**
+ * Reports what became of every message: follows the log of the mail server, ties each delivery, bounce and deferral to the
+ * message it belongs to, and posts it to the event ingestion API.
+ */
+import { run } from '../lib/process/run.ts'
+import { startInspection } from '../lib/event/maillog/inspect.ts'
+import { agentOptions, asksToInspect, inspectOptions } from '../lib/event/maillog/options.ts'
+import { startAgent } from '../lib/event/maillog/start-agent.ts'
+
+const manual = `
+Reports what became of every message: follows the log of the mail server, ties each delivery, bounce and deferral to the
+message it belongs to by X-Sendpost-Message-UUID, and posts it to the event ingestion API. Nothing is lost while it is
+down: it goes on where it was, through rotations.
+
+  node cmd/agent.ts --api-key-file /etc/sendpost-agent/key
+  node cmd/agent.ts --log-path journald
+  postfix start-fg | node cmd/agent.ts --log-path -
+  node cmd/agent.ts --dry-run /var/log/mail.log.1 /var/log/mail.log
+  node cmd/agent.ts --explain 4jWyWp3dgpzMNjJ
+  node cmd/agent.ts --doctor
+
+Settings are also read from /etc/sendpost-agent/config.yaml. More: docs/agent.md
+`
+const program = { name: 'agent', manual, configFile: '/etc/sendpost-agent/config.yaml' } as const
+
+if (asksToInspect(process.argv)) {
+  await run({ ...program, options: inspectOptions, operands: '[file...]', start: startInspection })
+} else {
+  await run({ ...program, options: agentOptions, start: startAgent })
+}

@@ -1,0 +1,200 @@
+/** Sends pending events in batches, in order, and lets go of what was taken over. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Counter, type Registry } from 'prom-client'
+import type { Credential } from '../upload/credential.ts'
+import { DeadLettersFull, type DeadLetters } from '../upload/dead-letters.ts'
+import type { Destination } from '../upload/destination.ts'
+import type { Uploader } from '../upload/uploader.ts'
+import type { SegmentLog } from '../../durable/segment-log.ts'
+import type { Health } from '../../process/health.ts'
+import type { Logger } from '../../process/log.ts'
+import type { ApiEvent } from './api-event.ts'
+import { decodePending } from './pending-record.ts'
+
+/** Requests a minute that the service takes per key. */
+const requestsPerMinuteMax = 10_000
+const readBytesMax = 1 << 20
+const deadLetterRetryMs = 60_000
+
+/** `POST …/custom-smtp/events` with the key in `X-SP-Event-ApiKey`. */
+export function customSmtpEvents(url: string, key: Credential): Destination<ApiEvent> {
+  return {
+    name: 'custom-smtp',
+    url,
+    encode: async events => {
+      const body = Buffer.from(JSON.stringify({ events }))
+      return { body, headers: { 'content-type': 'application/json' }, rawBytes: body.length }
+    },
+    credentials: () => ({ 'x-sp-event-apikey': key.value }),
+    reloadCredentials: () => key.reload(),
+    readAnswer: () => ({}),
+  }
+}
+
+export interface EventUploadOptions {
+  readonly pending: SegmentLog
+  readonly uploader: Uploader<ApiEvent>
+  readonly deadLetters: DeadLetters
+  readonly batchEvents: number
+  readonly batchAgeMs: number
+  readonly log: Logger
+  readonly health: Health
+  readonly metrics: Registry
+}
+
+interface Batch {
+  readonly events: ApiEvent[]
+  /** All records through this one are in the batch whole. */
+  throughSeq: number
+}
+
+export class EventUpload {
+  readonly #options: EventUploadOptions
+  readonly #uploaded: Counter<'result'>
+  readonly #stop = new AbortController()
+  /** When the oldest event that is not sent was taken over, Unix ms; undefined when all were. */
+  #oldestMs: number | undefined
+  #wake: (() => void) | undefined
+  #done: Promise<void> | undefined
+  /** Read from the log, not yet sent. */
+  #read: { seq: number; events: ApiEvent[] }[] = []
+  #readSeq: number
+  #waitingEvents = 0
+  #endMs = Number.POSITIVE_INFINITY
+
+  constructor(options: EventUploadOptions) {
+    this.#options = options
+    this.#readSeq = options.pending.firstSeq - 1
+    this.#uploaded = new Counter({
+      name: 'agent_uploaded_events_total',
+      help: 'Events that the ingestion API accepted, or refused for good (kept as dead letters).',
+      labelNames: ['result'],
+      registers: [options.metrics],
+    })
+  }
+
+  start(): void {
+    // What an earlier run left is late already.
+    if (this.#options.pending.lastSeq > this.#readSeq) this.#oldestMs = 0
+    this.#done ??= this.#run()
+  }
+
+  /** Events were appended to the log. */
+  added(events: number): void {
+    this.#oldestMs ??= Date.now()
+    this.#waitingEvents += events
+    if (this.#waitingEvents >= this.#options.batchEvents) this.#wake?.()
+    else if (this.#wake && this.#waitingEvents === events) this.#wake()
+  }
+
+  /** Sends what there is, for at most `graceMs`, and ends. */
+  async close(graceMs: number): Promise<void> {
+    this.#endMs = performance.now() + graceMs
+    this.#options.uploader.stop(graceMs)
+    this.#stop.abort()
+    this.#wake?.()
+    await this.#done
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      await this.#untilDue()
+      const batch = await this.#take()
+      if (batch === undefined) {
+        if (this.#stop.signal.aborted) return
+        continue
+      }
+      const startedMs = performance.now()
+      const sent = await this.#send(batch)
+      // What could not be sent stays in the log; the uploader only gives up when it is stopped.
+      if (!sent || performance.now() > this.#endMs) return
+      await this.#sleep(60_000 / requestsPerMinuteMax - (performance.now() - startedMs))
+    }
+  }
+
+  /** Waits until a batch is full or its oldest event old enough. */
+  async #untilDue(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      if (this.#waitingEvents >= this.#options.batchEvents) return
+      const leftMs = this.#oldestMs === undefined ? undefined : this.#oldestMs + this.#options.batchAgeMs - Date.now()
+      // A clock that was set back must not make it wait longer than the age.
+      if (leftMs !== undefined && (leftMs <= 0 || leftMs > this.#options.batchAgeMs)) return
+      await new Promise<void>(resolve => {
+        const timer = leftMs === undefined ? undefined : setTimeout(resolve, leftMs)
+        this.#wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+      this.#wake = undefined
+    }
+  }
+
+  async #take(): Promise<Batch | undefined> {
+    const { pending, batchEvents } = this.#options
+    const batch: Batch = { events: [], throughSeq: 0 }
+    for (;;) {
+      if (this.#read.length === 0) {
+        const records = await pending.read(this.#readSeq, readBytesMax)
+        if (records.length === 0) break
+        this.#read = records.map(({ seq, payload }) => ({ seq, events: [...decodePending(payload).events] }))
+        this.#readSeq = records.at(-1)!.seq
+      }
+      const record = this.#read[0]!
+      const room = batchEvents - batch.events.length
+      // Whole records, so that a kill repeats no more than one batch; one that is larger than a batch is cut.
+      if (room === 0 || (record.events.length > room && batch.events.length > 0)) break
+      batch.events.push(...record.events.splice(0, room))
+      if (record.events.length > 0) break
+      batch.throughSeq = record.seq
+      this.#read.shift()
+    }
+    this.#waitingEvents = Math.max(0, this.#waitingEvents - batch.events.length)
+    const isDrained = this.#read.length === 0 && this.#readSeq >= pending.lastSeq
+    if (isDrained) {
+      this.#oldestMs = undefined
+      this.#waitingEvents = 0
+    }
+    if (batch.events.length > 0) return batch
+    if (batch.throughSeq > 0) await pending.release(batch.throughSeq)
+    return undefined
+  }
+
+  /** False when it was stopped before all were sent. */
+  async #send({ events, throughSeq }: Batch): Promise<boolean> {
+    const { uploader, pending, log } = this.#options
+    const { accepted, refused, unsent } = await uploader.upload(events)
+    this.#uploaded.inc({ result: 'accepted' }, accepted.length)
+    if (refused.length > 0) {
+      log.warn({ events: refused.length, reason: refused[0]!.reason }, 'events refused, kept as dead letters')
+      const letters = refused.map(({ item, reason }) => ({ reason, raw: JSON.stringify(item) }))
+      if (!(await this.#bury(letters))) return false
+      this.#uploaded.inc({ result: 'refused' }, refused.length)
+    }
+    if (unsent.length > 0) return false
+    if (throughSeq > 0) await pending.release(throughSeq)
+    return true
+  }
+
+  async #bury(letters: readonly { reason: string; raw: string }[]): Promise<boolean> {
+    const { deadLetters, health, log } = this.#options
+    for (;;) {
+      try {
+        await deadLetters.append(letters, Date.now())
+        health.set('dead-letters', undefined)
+        return true
+      } catch (error) {
+        const reason = (error as Error).message
+        health.set('dead-letters', `${reason}; uploading waits for it`)
+        if (!(error instanceof DeadLettersFull)) log.error({ reason }, 'dead letters can not be written')
+        if (this.#stop.signal.aborted) return false
+        await this.#sleep(deadLetterRetryMs)
+      }
+    }
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    if (ms <= 0) return
+    await sleep(ms, undefined, { signal: this.#stop.signal }).catch(() => undefined)
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * Follows the systemd journal through `journalctl`, a child process that is started again when it ends.
+ *
+ * The cursor is kept here, record by record: `journalctl -f --cursor-file` never writes it. `--no-tail` is needed even
+ * with a cursor, else only the last ten records come.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import type { LogChunk, LogSource, Resume, SourceEvents, SourcePosition } from './log-source.ts'
+import { StreamSource } from './stream-source.ts'
+
+/** A record of the journal: its cursor and when it was received, in microseconds. */
+export interface JournalPlace {
+  readonly cursor: string
+  readonly receivedUs: number
+}
+
+/** Syslog facility `mail`: also what `postsuper` and `sendmail` log outside of Postfix's own unit. */
+const mailFacility = 'SYSLOG_FACILITY=2'
+/** The journal's own records that it dropped lines of a unit. */
+const droppedRecords = 'MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e'
+const restartMsMax = 60_000
+
+export interface JournalSourceOptions {
+  /** Program; a test puts its own in place. */
+  readonly command?: string
+  /** Further matches or options for journalctl. */
+  readonly arguments?: readonly string[]
+  readonly fromBeginning: boolean
+  readonly events: SourceEvents
+  readonly nowMs?: () => number
+}
+
+export class JournalSource implements LogSource {
+  readonly id = 'journald'
+  readonly ended = false
+  readonly #options: JournalSourceOptions
+  readonly #nowMs: () => number
+  #place: JournalPlace | undefined
+  /** Records up to here only teach the map. */
+  #through: JournalPlace | undefined
+  #lines: number
+  /** What followed the end of the replay in the chunk that was read last. */
+  #cutOff: LogChunk | undefined
+  #child: ChildProcess | undefined
+  #lineSource: StreamSource | undefined
+  #startedMs = 0
+  #restartAtMs = 0
+  #failures = 0
+  #stderr = ''
+
+  constructor(options: JournalSourceOptions, { from, through }: Resume) {
+    this.#options = options
+    this.#nowMs = options.nowMs ?? Date.now
+    const start = from ?? through
+    this.#place = start?.place as JournalPlace | undefined
+    this.#through = from ? (through?.place as JournalPlace | undefined) : undefined
+    this.#lines = start?.lines ?? 0
+  }
+
+  async next(): Promise<LogChunk | undefined> {
+    if (!this.#lineSource) {
+      if (this.#nowMs() < this.#restartAtMs) return undefined
+      this.#start()
+    }
+    const source = this.#lineSource!
+    const chunk = this.#cutOff ?? (await source.next())
+    this.#cutOff = undefined
+    if (chunk) return this.#number(this.#untilReplayEnds(chunk))
+    if (source.ended) this.#childEnded()
+    return undefined
+  }
+
+  async lagBytes(): Promise<number> {
+    return (await this.#lineSource?.lagBytes()) ?? 0
+  }
+
+  async close(): Promise<void> {
+    this.#child?.kill()
+    this.#child = undefined
+    await this.#lineSource?.close()
+    this.#lineSource = undefined
+  }
+
+  #start(): void {
+    const from = this.#place
+      ? [`--after-cursor=${this.#place.cursor}`]
+      : this.#options.fromBeginning
+        ? []
+        : ['--since=now']
+    const child = spawn(
+      this.#options.command ?? 'journalctl',
+      [
+        '-q',
+        '-o',
+        'json',
+        '--all',
+        '-f',
+        '--no-tail',
+        ...from,
+        ...(this.#options.arguments ?? []),
+        mailFacility,
+        '+',
+        droppedRecords,
+      ],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    this.#child = child
+    this.#startedMs = this.#nowMs()
+    this.#stderr = ''
+    child.once('error', error => (this.#stderr = error.message))
+    child.stderr.on('data', (text: Buffer) => (this.#stderr = `${this.#stderr}${text.toString()}`.slice(-500)))
+    this.#lineSource = new StreamSource(this.id, child.stdout, this.#options.events, this.#nowMs)
+  }
+
+  #childEnded(): void {
+    const now = this.#nowMs()
+    this.#failures = now - this.#startedMs > restartMsMax ? 1 : this.#failures + 1
+    this.#restartAtMs = now + Math.min(restartMsMax, 1000 * 2 ** Math.min(10, this.#failures - 1))
+    const reason = this.#stderr.trim().split('\n')[0] ?? ''
+    // A damaged journal, or one that is no longer this machine's: by time, which the place also has.
+    if (/seek to cursor/i.test(reason) && this.#place) {
+      this.#options.events.gap(this.id, 'the journal does not know the place that was read last')
+      this.#place = undefined
+    }
+    this.#options.events.trouble(
+      this.id,
+      `journalctl ended (${reason === '' ? 'without a word' : reason}): the agent's user needs to be in the group systemd-journal`,
+    )
+    this.#lineSource = undefined
+    this.#child = undefined
+  }
+
+  /** The records of a chunk that belong to the replay, when some do and some don't. */
+  #untilReplayEnds(chunk: LogChunk): LogChunk {
+    const through = this.#through
+    if (!through) return chunk
+    let from = 0
+    for (let end = chunk.text.indexOf('\n'); end !== -1; end = chunk.text.indexOf('\n', from)) {
+      const place = placeOf(chunk.text.slice(from, end))
+      if (place && place.receivedUs > through.receivedUs) break
+      from = end + 1
+    }
+    if (from === 0 || from >= chunk.text.length) return chunk
+    this.#cutOff = { ...chunk, text: chunk.text.slice(from) }
+    return { ...chunk, text: chunk.text.slice(0, from) }
+  }
+
+  /** Gives a chunk the place of its last record. */
+  #number(chunk: LogChunk): LogChunk {
+    this.#options.events.trouble(this.id, undefined)
+    this.#failures = 0
+    const last = placeOf(lastLine(chunk.text)) ?? this.#place
+    this.#place = last
+    for (let at = chunk.text.indexOf('\n'); at !== -1; at = chunk.text.indexOf('\n', at + 1)) this.#lines++
+    const through = this.#through
+    const replayed = through !== undefined && last !== undefined && last.receivedUs <= through.receivedUs
+    if (through && !replayed) this.#through = undefined
+    const position: SourcePosition = { lines: this.#lines, place: last ?? null }
+    return { ...chunk, position, replayed }
+  }
+}
+
+function lastLine(text: string): string {
+  const end = text.endsWith('\n') ? text.length - 1 : text.length
+  return text.slice(text.lastIndexOf('\n', end - 1) + 1, end)
+}
+
+function placeOf(line: string): JournalPlace | undefined {
+  try {
+    const record = JSON.parse(Buffer.from(line, 'latin1').toString('utf8')) as Record<string, unknown>
+    const { __CURSOR: cursor, __REALTIME_TIMESTAMP: received } = record
+    return typeof cursor === 'string' ? { cursor, receivedUs: Number(received) } : undefined
+  } catch {
+    return undefined
+  }
+}
