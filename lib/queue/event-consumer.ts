@@ -1,44 +1,33 @@
 /**
- * Takes events from the queue, for a feeder: each is given to one consumer at a time and stays in the queue until it is
- * done with. What a dead consumer had taken is given to another when its lease has passed.
+ * Takes events from the queue, for a feeder: each is in one consumer's hand at a time and stays in the queue until it is
+ * done with.
  *
- * Waiting: one blocking XREADGROUP a partition, each on a connection of its own, so that no command names keys of two
- * partitions (a Redis Cluster may hold them on different nodes), an event is there as soon as it is written, and nothing
- * is polled. Beyond `readersMax` partitions a connection serves several: it asks each without waiting, then waits at one
- * of them for `sharedBlockMs` at most, which is then the longest that an event at another one lies unseen.
+ * What holds:
+ * - what a consumer has in hand is its own for as long as the process lives, however long it takes: the lease is
+ *   renewed; what a consumer had that was silent for a whole lease is given to another;
+ * - an event is handed out again only when its consumer died, was silent for a lease, or Redis lost the confirmation
+ *   that it was done; always with the same id;
+ * - taken = done + in hand + given back.
  */
-import type { Redis } from 'ioredis'
 import { Counter, type Registry } from 'prom-client'
-import type { TrackingEvent } from '../event/event.ts'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
+import { commandMs, idsMax, Leases } from './leases.ts'
 import { observedGauge } from './observed-gauge.ts'
 import { consumerGroup, partitionKeys } from './partition.ts'
+import { isNoGroup, PartitionReader } from './partition-reader.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
-import { answered, blockMs, connectRedis, redisReason } from './redis.ts'
+import { readEntry, type EntryReply, type QueuedEvent } from './queue-entry.ts'
+import { answered, redisReason } from './redis.ts'
 
-/** An event as it was taken from the queue. */
-export interface QueuedEvent {
-  readonly partition: number
-  /** Redis's id of the entry; not the event's. */
-  readonly entryId: string
-  /** Undefined when the entry is no event. */
-  readonly event: TrackingEvent | undefined
-  /** The text that was queued. */
-  readonly raw: string
-  /** How often it was given to a consumer, this time included. */
-  readonly deliveries: number
-}
+export type { QueuedEvent } from './queue-entry.ts'
 
 export interface EventConsumerOptions {
   readonly redisUrl: string
   readonly partitions: number
-  /** Name of this consumer; no two live processes may bear the same. */
+  /** Name of this consumer; no two live processes may bear the same. A stable one gets its own back after a restart. */
   readonly consumer: string
-  /**
-   * How long a consumer may be silent before its events are given to another, in milliseconds. A live consumer renews
-   * the lease of what it has by itself, however long that takes.
-   */
+  /** How long a consumer may be silent before its events are given to another, in milliseconds; at least 100. */
   readonly leaseMs: number
   readonly log: Logger
   readonly health: Health
@@ -47,24 +36,23 @@ export interface EventConsumerOptions {
   readonly prefix?: string
 }
 
-type EntryReply = [id: string, fields: string[] | null]
-type StreamReply = [key: string, entries: EntryReply[]][]
-
-/** Entries that one command claims, renews or removes at most. */
-const claimMax = 500
-/** Longest wait for the answer to a command that doesn't block, in milliseconds. */
-const commandMs = 2_000
+/** Connections that wait for events; beyond as many partitions they are shared. */
+const readersMax = 16
+/** Fewest entries asked of a partition at a time. */
+const readMin = 50
 
 export class EventConsumer {
   readonly #options: EventConsumerOptions
   #connection!: PartitionedRedis
-  #readers: Redis[] = []
-  /** What was read and not yet asked for. */
+  #leases!: Leases
+  #readers: PartitionReader[] = []
+  /** In hand and not yet asked for. */
   #ready: QueuedEvent[] = []
-  /** What was handed out and is not done: partition and entry id. */
-  readonly #taken = new Set<string>()
-  #wake: (() => void) | undefined
-  #claimAt = 0
+  /** Partitions of which Redis may hold entries for us that we don't know of. */
+  readonly #unsure = new Set<number>()
+  #wake: () => void = () => undefined
+  #timer: NodeJS.Timeout | undefined
+  #tending: Promise<void> | undefined
   #isClosed = false
   readonly #takenTotal: Counter
   readonly #takenOverTotal: Counter
@@ -75,21 +63,18 @@ export class EventConsumer {
     this.#options = options
     const { metrics, prefix = 'feeder' } = options
     const counter = (name: string, help: string) =>
-      new Counter({ name: `${prefix}_${name}`, help, registers: [metrics] })
-    this.#takenTotal = counter('queue_taken_total', 'Events taken from the queue, those taken over included.')
-    this.#takenOverTotal = counter(
-      'queue_taken_over_total',
-      'Events taken over from a consumer that was silent longer than its lease.',
+      new Counter({ name: `${prefix}_queue_${name}`, help, registers: [metrics] })
+    this.#takenTotal = counter('taken_total', 'Events taken from the queue, those taken over included.')
+    this.#takenOverTotal = counter('taken_over_total', 'Events that another consumer, or this one before, had in hand.')
+    this.#doneTotal = counter('done_total', 'Events removed from the queue because they were done with.')
+    this.#unreadableTotal = counter('unreadable_total', 'Entries of the queue that are no events.')
+    const gauge = (name: string, help: string, read: () => number | Promise<number>) =>
+      observedGauge(metrics, `${prefix}_queue_${name}`, help, read)
+    gauge('waiting', 'Events in the queue, those in hand included.', () => this.waiting())
+    gauge('in_hand', 'Events taken and not yet done.', () => this.#leases.size - this.#ready.length)
+    gauge('append_only', '1 when Redis writes an append-only file, 0 when its restart loses the queue.', () =>
+      this.#connection.appendOnly === false ? 0 : 1,
     )
-    this.#doneTotal = counter('queue_done_total', 'Events removed from the queue because they were done with.')
-    this.#unreadableTotal = counter('queue_unreadable_total', 'Entries of the queue that are no events.')
-    observedGauge(
-      metrics,
-      `${prefix}_queue_waiting`,
-      'Events in the queue, those taken and not yet done included.',
-      () => this.waiting(),
-    )
-    observedGauge(metrics, `${prefix}_queue_in_hand`, 'Events taken and not yet done.', () => this.#taken.size)
   }
 
   /**
@@ -98,34 +83,44 @@ export class EventConsumer {
    */
   static async open(options: EventConsumerOptions): Promise<EventConsumer> {
     const consumer = new EventConsumer(options)
-    consumer.#connection = await PartitionedRedis.open({ ...options, role: 'store' })
+    consumer.#connection = await PartitionedRedis.open({
+      ...options,
+      role: 'store',
+      onUsable: () => consumer.#becameUsable(),
+    })
+    consumer.#leases = new Leases(consumer.#connection, options.consumer, options.leaseMs)
+    consumer.#timer = setInterval(() => consumer.#tend(), Math.max(options.leaseMs / 3, 30))
+    consumer.#timer.unref()
+    if (consumer.#connection.isUsable) consumer.#becameUsable()
     return consumer
   }
 
   /**
-   * Up to `max` events: those that are there, else the first that come within `waitMs`; empty when none came. Events of
-   * silent consumers come first. One call at a time.
+   * Up to `max` events: those that were read ahead, else the first that come within `waitMs`; none when none came or
+   * Redis is away. One call at a time.
    */
   async take(max: number, waitMs: number): Promise<QueuedEvent[]> {
     const deadline = performance.now() + waitMs
-    this.#startReaders()
-    for (;;) {
-      await this.#takeOver(max)
-      if (this.#ready.length > 0 || this.#isClosed) break
+    while (this.#ready.length === 0 && !this.#isClosed) {
       const restMs = deadline - performance.now()
       if (restMs <= 0) break
-      await this.#read(max, Math.min(restMs, blockMs))
+      const woken = new Promise<void>(resolve => (this.#wake = resolve))
+      this.#startReaders(max)
+      const timer = setTimeout(this.#wake, restMs)
+      await woken
+      clearTimeout(timer)
+      // What other partitions answered meanwhile is worth a turn of the event loop.
+      await new Promise(setImmediate)
     }
     const events = this.#ready.splice(0, max)
-    for (const { partition, entryId } of events) this.#taken.add(`${partition}/${entryId}`)
     this.#takenTotal.inc(events.length)
-    this.#unreadableTotal.inc(events.filter(({ event }) => event === undefined).length)
+    this.#unreadableTotal.inc(events.reduce((sum, { event }) => sum + (event === undefined ? 1 : 0), 0))
     return events
   }
 
   /**
-   * Removes entries from the queue.
-   * @throws Error when Redis did not confirm it; they may come again
+   * Removes entries from the queue, one transaction a partition.
+   * @throws Error when Redis did not confirm it; doing it again does no harm
    */
   async done(entries: readonly QueuedEvent[]): Promise<void> {
     const byPartition = new Map<number, string[]>()
@@ -134,21 +129,31 @@ export class EventConsumer {
       if (ids) ids.push(entryId)
       else byPartition.set(partition, [entryId])
     }
-    for (const [partition, ids] of byPartition) {
-      const { events } = partitionKeys(partition)
-      for (let at = 0; at < ids.length; at += claimMax) {
-        const some = ids.slice(at, at + claimMax)
-        const multi = this.#connection.redis.multi()
-        multi.xack(events, consumerGroup, ...some)
-        multi.xdel(events, ...some)
-        await answered(multi.exec(), commandMs)
-        for (const id of some) this.#taken.delete(`${partition}/${id}`)
-        this.#doneTotal.inc(some.length)
-      }
+    const answers = await Promise.allSettled(
+      Array.from(byPartition, ([partition, ids]) => this.#remove(partition, ids)),
+    )
+    for (const answer of answers) if (answer.status === 'rejected') throw answer.reason
+  }
+
+  async #remove(partition: number, ids: readonly string[]): Promise<void> {
+    const { events } = partitionKeys(partition)
+    for (let at = 0; at < ids.length; at += idsMax) {
+      const some = ids.slice(at, at + idsMax)
+      const multi = this.#connection.redis.multi()
+      multi.xack(events, consumerGroup, ...some)
+      multi.xdel(events, ...some)
+      const replies = await answered(multi.exec(), commandMs)
+      const error = replies?.find(([error]) => error)?.[0]
+      if (error) throw error
+      for (const id of some) this.#leases.delete(partition, id)
+      this.#doneTotal.inc(Number(replies?.[1]?.[1] ?? 0))
     }
   }
 
-  /** How many events are in the queue, those taken and not yet done included. */
+  /**
+   * How many events are in the queue, those in hand included.
+   * @throws Error when Redis does not answer
+   */
   async waiting(): Promise<number> {
     const { redis, partitions } = this.#connection
     const lengths = await Promise.all(
@@ -157,117 +162,109 @@ export class EventConsumer {
     return lengths.reduce((sum, length) => sum + length, 0)
   }
 
-  /** Gives up the connections; what was taken and not done goes to another consumer after its lease. Idempotent. */
+  /** Gives what is in hand back to the queue, for others to take at once, and gives up the connections; idempotent. */
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#wake?.()
-    for (const reader of this.#readers) reader.disconnect()
+    clearInterval(this.#timer)
+    this.#wake()
+    await Promise.all(this.#readers.map(reader => reader.close()))
+    await this.#tending
+    if (this.#connection.isUsable) {
+      await this.#leases.giveBack().catch((error: unknown) => {
+        this.#options.log.warn({ reason: redisReason(error) }, 'events in hand come back when their lease has passed')
+      })
+    }
     this.#connection.close()
-    await Promise.resolve()
   }
 
-  readonly #busy = new Set<number>()
-
-  #startReaders(): void {
-    while (this.#readers.length < this.#connection.partitions) {
-      this.#readers.push(connectRedis(this.#options.redisUrl, 'consumer', this.#options))
-    }
-  }
-
-  /** Asks all partitions that are not being asked already; settles at the first events, or after `waitMs`. */
-  async #read(max: number, waitMs: number): Promise<void> {
-    const wake = new Promise<void>(resolve => (this.#wake = resolve))
-    for (const [partition, reader] of this.#readers.entries()) {
-      if (this.#busy.has(partition)) continue
-      this.#busy.add(partition)
-      void this.#readPartition(reader, partition, max).finally(() => this.#busy.delete(partition))
-    }
-    const timer = setTimeout(() => this.#wake?.(), waitMs)
-    await wake
-    clearTimeout(timer)
-    // Answers for other partitions that have arrived too are worth a turn of the event loop.
-    await new Promise(setImmediate)
-  }
-
-  async #readPartition(reader: Redis, partition: number, max: number): Promise<void> {
-    const { events } = partitionKeys(partition)
-    const { consumer, log } = this.#options
-    try {
-      const reply: StreamReply | null = await answered(
-        reader.xreadgroup('GROUP', consumerGroup, consumer, 'COUNT', max, 'BLOCK', blockMs, 'STREAMS', events, '>'),
-        blockMs + 2_000,
+  #becameUsable(): void {
+    // The first time `open` is not through yet, and calls this itself.
+    if (!this.#leases) return
+    const { partitions } = this.#connection
+    while (this.#readers.length < Math.min(partitions, readersMax)) {
+      this.#readers.push(
+        new PartitionReader({
+          ...this.#options,
+          onEntries: (partition, entries) => this.#arrived(partition, entries),
+          onLost: partition => this.#unsure.add(partition),
+          createGroup: partition => this.#createGroup(partition),
+        }),
       )
-      for (const entry of reply?.[0]?.[1] ?? []) this.#ready.push(readEntry(partition, entry, 1))
-      if (reply) this.#wake?.()
-    } catch (error) {
-      if (this.#isClosed) return
-      if (isNoGroup(error)) await this.#createGroup(partition)
-      else {
-        if (reader.status === 'ready') {
-          log.warn({ reason: redisReason(error) }, 'reading the queue failed, trying again')
-          reader.disconnect(true)
+    }
+    const all = Array.from({ length: partitions }, (_, partition) => partition)
+    for (const [index, reader] of this.#readers.entries()) {
+      reader.partitions = all.filter(partition => partition % this.#readers.length === index)
+    }
+    for (const partition of all) this.#unsure.add(partition)
+    this.#tend()
+    this.#wake()
+  }
+
+  #startReaders(max: number): void {
+    if (!this.#connection.isUsable) return
+    const each = Math.max(readMin, Math.ceil(max / this.#connection.partitions))
+    for (const reader of this.#readers) reader.start(Math.min(each, max))
+    if (this.#unsure.size > 0) this.#tend()
+  }
+
+  #arrived(partition: number, entries: readonly EntryReply[]): void {
+    for (const entry of entries) {
+      // Found on the other way already, see `recoverOwn`.
+      if (this.#leases.has(partition, entry[0])) continue
+      this.#leases.add(partition, entry[0])
+      this.#ready.push(readEntry(partition, entry, 1))
+    }
+    this.#wake()
+  }
+
+  /** Renews what is in hand, finds what answers lost, takes over what others left. */
+  #tend(): void {
+    if (this.#tending || this.#isClosed || !this.#connection?.isUsable || !this.#leases) return
+    this.#tending = this.#tendAll()
+      .catch((error: unknown) => {
+        this.#options.log.warn({ reason: redisReason(error) }, 'tending the leases of the queue failed, trying again')
+      })
+      .finally(() => (this.#tending = undefined))
+  }
+
+  async #tendAll(): Promise<void> {
+    await this.#leases.renew()
+    this.#ready = this.#ready.filter(({ partition, entryId }) => this.#leases.has(partition, entryId))
+    for (let partition = 0; partition < this.#connection.partitions; partition++) {
+      if (this.#isClosed || this.#ready.length >= idsMax) return
+      try {
+        if (this.#unsure.has(partition)) {
+          this.#unsure.delete(partition)
+          this.#tookOver(await this.#leases.recoverOwn(partition))
         }
-        await new Promise(resolve => setTimeout(resolve, 200))
+        this.#tookOver(await this.#leases.takeOver(partition, idsMax))
+      } catch (error) {
+        if (!isNoGroup(error)) {
+          this.#unsure.add(partition)
+          throw error
+        }
+        await this.#createGroup(partition)
       }
     }
   }
 
+  #tookOver(events: readonly QueuedEvent[]): void {
+    if (events.length === 0) return
+    this.#takenOverTotal.inc(events.length)
+    this.#ready.push(...events)
+    this.#wake()
+  }
+
+  /** Makes stream and group where they are not; from the first entry on, for nothing in a stream was ever consumed. */
   async #createGroup(partition: number): Promise<void> {
+    const { events } = partitionKeys(partition)
     try {
-      const { events } = partitionKeys(partition)
       await answered(this.#connection.redis.xgroup('CREATE', events, consumerGroup, '0', 'MKSTREAM'), commandMs)
     } catch (error) {
-      if (!(error as Error).message.startsWith('BUSYGROUP')) {
-        await new Promise(resolve => setTimeout(resolve, 200))
-      }
+      if ((error as Error).message.startsWith('BUSYGROUP')) return
+      this.#options.log.warn({ reason: redisReason(error) }, 'the consumer group can not be made, trying again')
+      await new Promise(resolve => setTimeout(resolve, 200))
     }
-  }
-
-  /** Claims what silent consumers had taken. */
-  async #takeOver(max: number): Promise<void> {
-    if (performance.now() < this.#claimAt || !this.#connection.isUsable) return
-    this.#claimAt = performance.now() + Math.min(this.#options.leaseMs / 2, 30_000)
-    const { redis, partitions } = this.#connection
-    const { consumer, leaseMs, log } = this.#options
-    for (let partition = 0; partition < partitions; partition++) {
-      const { events } = partitionKeys(partition)
-      try {
-        const [, entries] = (await answered(
-          redis.xautoclaim(events, consumerGroup, consumer, leaseMs, '0-0', 'COUNT', Math.min(max, claimMax)),
-          commandMs,
-        )) as [cursor: string, entries: EntryReply[]]
-        const fresh = entries.filter(([id]) => !this.#taken.has(`${partition}/${id}`))
-        for (const entry of fresh) this.#ready.push(readEntry(partition, entry, 2))
-        this.#takenOverTotal.inc(fresh.length)
-      } catch (error) {
-        if (isNoGroup(error)) await this.#createGroup(partition)
-        else log.warn({ reason: redisReason(error) }, 'looking for events of silent consumers failed')
-      }
-    }
-  }
-}
-
-function isNoGroup(error: unknown): boolean {
-  return /^(?:NOGROUP|UNBLOCKED)/.test((error as Error).message)
-}
-
-function readEntry(partition: number, [entryId, fields]: EntryReply, deliveries: number): QueuedEvent {
-  const raw = fields?.[0] === 'e' ? (fields[1] ?? '') : (fields?.join(' ') ?? '')
-  return { partition, entryId, event: readEvent(raw), raw, deliveries }
-}
-
-function readEvent(raw: string): TrackingEvent | undefined {
-  try {
-    const value = JSON.parse(raw) as Partial<TrackingEvent> | null
-    return value !== null &&
-      typeof value.id === 'string' &&
-      typeof value.type === 'string' &&
-      typeof value.messageId === 'string' &&
-      typeof value.at === 'number'
-      ? (value as TrackingEvent)
-      : undefined
-  } catch {
-    return undefined
   }
 }

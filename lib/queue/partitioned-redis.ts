@@ -22,6 +22,7 @@ export class PartitionedRedis {
   /** Whether the server writes an append-only file; undefined while unknown. */
   appendOnly: boolean | undefined
   #isPrepared = false
+  #isAgreed = false
   readonly #options: PartitionedRedisOptions
   readonly #settled: Promise<void>
   #settle: (refused?: StartError) => void = () => undefined
@@ -83,7 +84,6 @@ export class PartitionedRedis {
       this.#isPrepared = true
       health.set('redis-setup', undefined)
       this.#settle()
-      this.#options.onUsable?.()
     } catch (error) {
       if (error instanceof StartError) {
         this.#settle(error)
@@ -94,8 +94,8 @@ export class PartitionedRedis {
         log.warn({ reason: redisReason(error) }, 'Redis does not answer, trying again')
         setTimeout(() => this.redis.status === 'ready' && this.reconnect(), 500).unref()
       }
+      return
     }
+    this.#options.onUsable?.()
   }
-
-  #isAgreed = false
 }

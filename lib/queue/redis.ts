@@ -18,8 +18,6 @@ export interface RedisHooks {
 
 /** Longest that a command may take before it counts as failed, in milliseconds. */
 export const commandTimeoutMs = 200
-/** Longest that the consumer lets Redis hold a blocking read, in milliseconds. */
-export const blockMs = 1_000
 /** Oldest Redis with XAUTOCLAIM, as major * 100 + minor. */
 const versionMin = { number: 602, text: '6.2' }
 
@@ -44,7 +42,7 @@ export function connectRedis(url: string, role: RedisRole, hooks: RedisHooks): R
     retryStrategy: attempt => Math.min(50 * 2 ** Math.min(attempt, 6), 1_000) * (0.8 + Math.random() * 0.4),
     // A net under `answered`, for whoever forgets it.
     commandTimeout: 5_000,
-    ...(role === 'consumer' ? { blockingTimeout: blockMs + 2_000 } : {}),
+    ...(role === 'consumer' ? { blockingTimeout: 5_000 } : {}),
   }
   const redis = new Redis(options)
   watch(redis, role, hooks)

@@ -1,0 +1,107 @@
+/**
+ * Waits for new entries of some partitions, on a connection of its own: a blocking read holds up everything behind it.
+ *
+ * With one partition it blocks there, so that an entry is handed over as soon as it is written. With several it asks
+ * each without blocking, then blocks at one of them, in turn, for `sharedBlockMs`: that is the longest that an entry of
+ * another one lies unseen. No command names the keys of two partitions, for a Redis Cluster may hold them on different
+ * nodes.
+ */
+import type { Redis } from 'ioredis'
+import { consumerGroup, partitionKeys } from './partition.ts'
+import type { EntryReply } from './queue-entry.ts'
+import { answered, connectRedis, redisReason, type RedisHooks } from './redis.ts'
+
+type StreamReply = readonly (readonly [key: string, entries: readonly EntryReply[]])[]
+
+/** Longest that Redis holds a read back, in milliseconds. */
+const blockMs = 500
+const sharedBlockMs = 100
+/** How much later than promised an answer may come before the connection is taken for dead, in milliseconds. */
+const graceMs = 2_000
+/** Pause after a failure, in milliseconds. */
+const pauseMs = 100
+
+export interface PartitionReaderOptions extends RedisHooks {
+  readonly redisUrl: string
+  readonly consumer: string
+  /** Takes what was read. */
+  readonly onEntries: (partition: number, entries: readonly EntryReply[]) => void
+  /** Told when an answer was lost: Redis may have given entries to this consumer that never arrived. */
+  readonly onLost: (partition: number) => void
+  /** Asked to make stream and group, when somebody removed them. */
+  readonly createGroup: (partition: number) => Promise<void>
+}
+
+export class PartitionReader {
+  /** The partitions it serves. */
+  partitions: readonly number[] = []
+  readonly #redis: Redis
+  readonly #options: PartitionReaderOptions
+  #turn = 0
+  #reading: Promise<void> | undefined
+  #isClosed = false
+
+  constructor(options: PartitionReaderOptions) {
+    this.#options = options
+    this.#redis = connectRedis(options.redisUrl, 'consumer', options)
+  }
+
+  /** Begins to read, up to `max` entries a partition, unless it does already. Ends at the first entries or after `blockMs`. */
+  start(max: number): void {
+    if (this.#isClosed || this.#reading || this.partitions.length === 0) return
+    this.#reading = this.#read(max).finally(() => (this.#reading = undefined))
+  }
+
+  /** Waits for the read under way, so that nothing it brings is lost, then gives up the connection. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#reading
+    this.#redis.disconnect()
+  }
+
+  async #read(max: number): Promise<void> {
+    if (this.partitions.length === 1) {
+      await this.#readPartition(this.partitions[0]!, max, blockMs)
+      return
+    }
+    const found = await Promise.all(this.partitions.map(partition => this.#readPartition(partition, max)))
+    if (found.some(Boolean)) return
+    this.#turn = (this.#turn + 1) % this.partitions.length
+    await this.#readPartition(this.partitions[this.#turn]!, max, sharedBlockMs)
+  }
+
+  /** @returns whether something was there */
+  async #readPartition(partition: number, max: number, block?: number): Promise<boolean> {
+    const { consumer, log, onEntries, onLost, createGroup } = this.#options
+    const { events } = partitionKeys(partition)
+    const redis = this.#redis
+    try {
+      const read =
+        block === undefined
+          ? redis.xreadgroup('GROUP', consumerGroup, consumer, 'COUNT', max, 'STREAMS', events, '>')
+          : redis.xreadgroup('GROUP', consumerGroup, consumer, 'COUNT', max, 'BLOCK', block, 'STREAMS', events, '>')
+      const reply = (await answered(read, (block ?? 0) + graceMs)) as StreamReply | null
+      const entries = reply?.[0]?.[1] ?? []
+      if (entries.length > 0) onEntries(partition, entries)
+      return entries.length > 0
+    } catch (error) {
+      if (isNoGroup(error)) {
+        await createGroup(partition)
+        return false
+      }
+      onLost(partition)
+      if (redis.status === 'ready') {
+        if (!this.#isClosed) log.warn({ reason: redisReason(error) }, 'reading the queue failed, trying again')
+        // An answer that still comes would be nobody's.
+        redis.disconnect(true)
+      }
+      if (!this.#isClosed) await new Promise(resolve => setTimeout(resolve, pauseMs))
+      return false
+    }
+  }
+}
+
+/** Stream or group are not there (any more), as after FLUSHALL. */
+export function isNoGroup(error: unknown): boolean {
+  return /^(?:NOGROUP|UNBLOCKED)/.test((error as Error).message)
+}

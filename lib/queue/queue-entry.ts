@@ -1,0 +1,37 @@
+/** An entry of a partition's stream, as it was taken from the queue. */
+import type { TrackingEvent } from '../event/event.ts'
+
+export interface QueuedEvent {
+  readonly partition: number
+  /** Redis's id of the entry; not the event's. */
+  readonly entryId: string
+  /** Undefined when the entry is no event. */
+  readonly event: TrackingEvent | undefined
+  /** The text that was queued. */
+  readonly raw: string
+  /** How often it was given to a consumer, this time included. */
+  readonly deliveries: number
+}
+
+/** An entry as Redis replies it; without fields when it was deleted while somebody had it. */
+export type EntryReply = readonly [id: string, fields: readonly string[] | null]
+
+export function readEntry(partition: number, [entryId, fields]: EntryReply, deliveries: number): QueuedEvent {
+  const raw = fields?.[0] === 'e' ? (fields[1] ?? '') : (fields?.join(' ') ?? '')
+  return { partition, entryId, event: readEvent(raw), raw, deliveries }
+}
+
+function readEvent(raw: string): TrackingEvent | undefined {
+  try {
+    const value = JSON.parse(raw) as Partial<TrackingEvent> | null
+    return typeof value === 'object' &&
+      typeof value?.id === 'string' &&
+      typeof value.type === 'string' &&
+      typeof value.messageId === 'string' &&
+      typeof value.at === 'number'
+      ? (value as TrackingEvent)
+      : undefined
+  } catch {
+    return undefined
+  }
+}
