@@ -1,0 +1,112 @@
+/**
+ * The last header line of a source of accounting records. PowerMTA writes it once, at its start; a process that it starts
+ * later for the same pipe has to know it from the one before. Kept in a file beside the spill and in Redis.
+ */
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Redis } from 'ioredis'
+import { writeFileDurably } from '../../durable/durable-file.ts'
+import type { Logger } from '../../process/log.ts'
+import { answered } from '../../queue/redis.ts'
+import { columnsMax } from './accounting-columns.ts'
+
+export interface HeaderMemoryOptions {
+  /** Folder of the file; made when it is not there. */
+  readonly dir: string
+  /** Name of the pipe or file that the header belongs to. */
+  readonly source: string
+  readonly redis: Redis
+  readonly log: Logger
+}
+
+const redisWaitMs = 3_000
+const redisRetryMs = 5_000
+
+export class HeaderMemory {
+  readonly #options: HeaderMemoryOptions
+  #kept: string | undefined
+  #retry: NodeJS.Timeout | undefined
+  #saving: Promise<void> = Promise.resolve()
+  #isClosed = false
+
+  constructor(options: HeaderMemoryOptions) {
+    this.#options = options
+  }
+
+  /** The names of the columns, as last saved; undefined when nothing is known of the source. Never rejects. */
+  async recall(): Promise<readonly string[] | undefined> {
+    const text =
+      (await readFile(this.#file, 'utf8').catch(() => undefined)) ?? (await this.#askRedis().catch(() => undefined))
+    const names = text === undefined ? undefined : readNames(text)
+    if (names) this.#kept = JSON.stringify(names)
+    return names
+  }
+
+  /** Keeps a header. What can't be written is logged and tried again; the caller need not wait. */
+  save(names: readonly string[]): Promise<void> {
+    const text = JSON.stringify(names)
+    if (text === this.#kept) return this.#saving
+    this.#kept = text
+    this.#saving = this.#saving.then(() => this.#write(text))
+    return this.#saving
+  }
+
+  /** Waits for what is being written. Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    clearTimeout(this.#retry)
+    await this.#saving
+  }
+
+  get #file(): string {
+    return join(this.#options.dir, `header-${fileName(this.#options.source)}.json`)
+  }
+
+  get #key(): string {
+    return `mta:acct-header:${this.#options.source}`
+  }
+
+  async #write(text: string): Promise<void> {
+    const { dir, log } = this.#options
+    try {
+      await mkdir(dir, { recursive: true, mode: 0o700 })
+      await writeFileDurably(this.#file, text)
+    } catch (error) {
+      log.error({ file: this.#file, reason: (error as Error).message }, 'header line not kept on disk')
+    }
+    await this.#tellRedis(text)
+  }
+
+  async #tellRedis(text: string): Promise<void> {
+    try {
+      await answered(this.#options.redis.set(this.#key, text))
+    } catch {
+      if (this.#isClosed || text !== this.#kept) return
+      this.#retry = setTimeout(() => void this.#tellRedis(text), redisRetryMs).unref()
+    }
+  }
+
+  async #askRedis(): Promise<string | undefined> {
+    const { redis } = this.#options
+    const deadline = Date.now() + redisWaitMs
+    while (redis.status !== 'ready' && Date.now() < deadline) {
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+    return (await answered(redis.get(this.#key))) ?? undefined
+  }
+}
+
+function readNames(text: string): readonly string[] | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return Array.isArray(value) && value.length <= columnsMax && value.every(name => typeof name === 'string')
+      ? value
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function fileName(source: string): string {
+  return source.replaceAll(/[^\w.-]/g, '_').slice(0, 100)
+}

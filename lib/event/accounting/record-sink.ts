@@ -1,0 +1,175 @@
+/**
+ * Brings records into Redis, in groups; what Redis does not take goes to disk and from there, in order, to Redis as soon
+ * as it takes it. When the disk is full too, `offer` does not settle: whoever reads the input stops reading.
+ *
+ * Invariant: offered = stored + spilled + waiting, and spilled = drained + in the spill.
+ */
+import { type SegmentLog, SegmentLogFull } from '../../durable/segment-log.ts'
+import type { Health } from '../../process/health.ts'
+import type { Logger } from '../../process/log.ts'
+import { decodeRecord, encodeRecord, type MessageRecord } from '../../record/record.ts'
+
+export interface RecordEntry {
+  readonly messageId: string
+  readonly record: MessageRecord
+}
+
+export interface RecordSinkOptions {
+  /** Stores records in Redis; rejects when not all were confirmed. */
+  readonly store: (entries: readonly RecordEntry[]) => Promise<void>
+  /** Undefined: nothing is spilled, the input is held instead. */
+  readonly spill: SegmentLog | undefined
+  readonly log: Logger
+  readonly health: Health
+}
+
+/** Records that go to Redis in one pipeline. */
+const groupMax = 500
+/** Pipelines under way at once. */
+const groupsMax = 4
+/** Records that wait in memory; more, and `offer` waits. */
+const waitingMax = 4_000
+const retryMs = 500
+const drainBytes = 256 * 1024
+
+export class RecordSink {
+  readonly #options: RecordSinkOptions
+  #waiting: RecordEntry[] = []
+  readonly #sending = new Set<Promise<void>>()
+  #isAway = false
+  #draining: Promise<void> | undefined
+  readonly #timer: NodeJS.Timeout
+  #isClosing = false
+  /** Records by what became of them. */
+  readonly totals = { stored: 0, spilled: 0, drained: 0 }
+
+  constructor(options: RecordSinkOptions) {
+    this.#options = options
+    this.#timer = setInterval(() => this.#startDraining(), retryMs).unref()
+    this.#startDraining()
+  }
+
+  /** Groups on disk that wait for Redis. */
+  get spilledGroups(): number {
+    const { spill } = this.#options
+    return spill ? spill.lastSeq - spill.firstSeq + 1 : 0
+  }
+
+  /** Settles when there is room for more. */
+  async offer(entries: readonly RecordEntry[]): Promise<void> {
+    for (const entry of entries) this.#waiting.push(entry)
+    this.#send()
+    while (this.#waiting.length > waitingMax) await Promise.race(this.#sending)
+  }
+
+  /** Settles when everything offered is in Redis or on disk. */
+  async flush(): Promise<void> {
+    this.#send()
+    while (this.#sending.size > 0) {
+      await Promise.race(this.#sending)
+      this.#send()
+    }
+  }
+
+  /** Flushes and stops draining; what is on disk stays there for the next start. Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosing = true
+    clearInterval(this.#timer)
+    await this.flush()
+    await this.#draining
+  }
+
+  #send(): void {
+    while (this.#waiting.length > 0 && this.#sending.size < groupsMax) {
+      const group = this.#waiting.length <= groupMax ? this.#waiting : this.#waiting.slice(0, groupMax)
+      this.#waiting = this.#waiting.length <= groupMax ? [] : this.#waiting.slice(groupMax)
+      const sending = this.#place(group).finally(() => {
+        this.#sending.delete(sending)
+        this.#send()
+      })
+      this.#sending.add(sending)
+    }
+  }
+
+  async #place(group: readonly RecordEntry[]): Promise<void> {
+    const { spill, health } = this.#options
+    for (;;) {
+      // While anything waits on disk the order is kept by going there too.
+      if ((!this.#isAway && this.spilledGroups === 0) || !spill) {
+        if (await this.#store(group)) {
+          this.totals.stored += group.length
+          return
+        }
+      }
+      if (spill) {
+        try {
+          await spill.append(encodeGroup(group))
+          this.totals.spilled += group.length
+          health.set('spill', undefined)
+          return
+        } catch (error) {
+          const why = error instanceof SegmentLogFull ? 'is full' : 'can not be written'
+          health.set('spill', `Redis takes no records and the spill ${why}: the input is held until either does`)
+        }
+      }
+      await new Promise(resolve => setTimeout(resolve, retryMs))
+    }
+  }
+
+  async #store(group: readonly RecordEntry[]): Promise<boolean> {
+    const { store, log } = this.#options
+    try {
+      await store(group)
+      if (this.#isAway) log.info('records go to Redis again')
+      this.#isAway = false
+      return true
+    } catch (error) {
+      if (!this.#isAway) log.warn({ reason: (error as Error).message }, 'Redis does not take records, keeping them')
+      this.#isAway = true
+      return false
+    }
+  }
+
+  #startDraining(): void {
+    if (this.#draining || this.#isClosing || (!this.#isAway && this.spilledGroups === 0)) return
+    this.#draining = this.#drain()
+      .catch((error: unknown) => this.#options.log.error({ reason: (error as Error).message }, 'spill not read'))
+      .finally(() => (this.#draining = undefined))
+  }
+
+  async #drain(): Promise<void> {
+    const { spill } = this.#options
+    if (!spill || this.spilledGroups === 0) {
+      // Nothing on disk: the next group tries Redis itself.
+      this.#isAway = false
+      return
+    }
+    while (!this.#isClosing) {
+      const groups = await spill.read(0, drainBytes)
+      const last = groups.at(-1)
+      if (!last) return
+      const entries = groups.flatMap(({ payload }) => decodeGroup(payload))
+      if (!(await this.#store(entries))) return
+      this.totals.drained += entries.length
+      await spill.release(last.seq)
+    }
+  }
+}
+
+function encodeGroup(group: readonly RecordEntry[]): Buffer {
+  return Buffer.from(JSON.stringify(group.map(({ messageId, record }) => [messageId, encodeRecord(record)])))
+}
+
+function decodeGroup(payload: Uint8Array): RecordEntry[] {
+  let value: unknown
+  try {
+    value = JSON.parse(Buffer.from(payload).toString())
+  } catch {
+    return []
+  }
+  return (Array.isArray(value) ? (value as unknown[]) : []).flatMap(one => {
+    const [messageId, text] = Array.isArray(one) ? (one as unknown[]) : []
+    const record = typeof text === 'string' ? decodeRecord(text) : undefined
+    return typeof messageId === 'string' && record ? [{ messageId, record }] : []
+  })
+}

@@ -1,0 +1,66 @@
+/**
+ * A file for lines that can't be used, with the reason: one JSON object a line, `{at, reason, record}`. Bounded: when it
+ * is full it becomes `FILE.1` and a new one is begun, so that the latest are there.
+ */
+import { appendFile, mkdir, rename, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Logger } from '../../process/log.ts'
+import type { RejectedLine } from './record-framer.ts'
+
+/** Lines waiting to be written; when the disk is slower than that, further ones are only counted. */
+const waitingMax = 10_000
+
+export class RejectedRecords {
+  readonly #file: string
+  readonly #bytesMax: number
+  readonly #log: Logger
+  #waiting: string[] = []
+  #writing: Promise<void> | undefined
+  #isBroken = false
+
+  /** @param bytesMax of both files together */
+  constructor(file: string, bytesMax: number, log: Logger) {
+    this.#file = file
+    this.#bytesMax = bytesMax
+    this.#log = log
+  }
+
+  add(lines: readonly RejectedLine[], nowMs: number): void {
+    const at = new Date(nowMs).toISOString()
+    for (const { text, reason } of lines) {
+      if (this.#waiting.length >= waitingMax) return
+      this.#waiting.push(`${JSON.stringify({ at, reason, record: text })}\n`)
+    }
+    if (this.#waiting.length > 0) this.#writing ??= this.#write().finally(() => (this.#writing = undefined))
+  }
+
+  /** Settles when everything added is written, or can't be. */
+  async flush(): Promise<void> {
+    await this.#writing
+  }
+
+  async #write(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const bytes = Buffer.from(this.#waiting.join(''))
+      this.#waiting = []
+      try {
+        await mkdir(dirname(this.#file), { recursive: true, mode: 0o750 })
+        const size = await stat(this.#file).then(
+          found => found.size,
+          () => 0,
+        )
+        if (size > 0 && size + bytes.length > this.#bytesMax / 2) await rename(this.#file, `${this.#file}.1`)
+        await appendFile(this.#file, bytes.subarray(0, Math.max(1, Math.floor(this.#bytesMax / 2))), { mode: 0o640 })
+        this.#isBroken = false
+      } catch (error) {
+        if (!this.#isBroken) {
+          this.#log.error(
+            { file: this.#file, reason: (error as Error).message },
+            'rejected records not written, only counted',
+          )
+        }
+        this.#isBroken = true
+      }
+    }
+  }
+}
