@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { makeLinkKeys, printStatus, sendSample } from '../lib/pipeline/commands.ts'
+import { checkSettings, makeLinkKeys, printStatus, sendSample } from '../lib/pipeline/commands.ts'
 import { planPipeline, supervisable } from '../lib/pipeline/plan.ts'
 import { endProcess, forgetRunningState, isAlive, readRunningState } from '../lib/pipeline/running-state.ts'
 import { ChildFailed, Supervisor } from '../lib/pipeline/supervisor.ts'
@@ -87,8 +87,11 @@ async function dispatch(command: string, settings: PipelineSettings): Promise<nu
       for (const child of Object.values(recorded?.children ?? {}).toReversed()) await endProcess(child, 12_000)
       forgetRunningState(stateFile)
       mkdirSync(join(stateDir, 'log'), { recursive: true })
-      if (settings.detach) return startDetached(join(stateDir, 'log', 'pipeline.log'), settings.quiet)
       await makeLinkKeys(plan, root, say)
+      const wrong = await checkSettings(plan, root)
+      for (const line of wrong) console.error(line)
+      if (wrong.length > 0) return 2
+      if (settings.detach) return startDetached(join(stateDir, 'log', 'pipeline.log'), settings.quiet)
       return supervise()
     }
     case 'stop': {

@@ -1,7 +1,8 @@
 /** What `./start.sh` does beside supervising. */
-import { execFileSync } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { promisify } from 'node:util'
 import { createTransport } from 'nodemailer'
 import { probe } from './health-probe.ts'
 import type { PipelinePlan } from './plan.ts'
@@ -19,6 +20,26 @@ export async function makeLinkKeys(plan: PipelinePlan, root: string, say: Say): 
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   say(`made link keys in ${plan.linkKeysFile}: keep a copy in a safe place`)
+}
+
+/**
+ * Has every process judge its settings before any is started.
+ * @returns what is wrong, a line each; empty when all is good
+ */
+export async function checkSettings(plan: PipelinePlan, root: string): Promise<string[]> {
+  const run = promisify(execFile)
+  const verdicts = plan.children
+    .filter(child => child.name !== 'redis')
+    .map(async child => {
+      try {
+        await run(child.command, [...child.args, '--check'], { cwd: root, env: { ...process.env, ...child.env } })
+        return ''
+      } catch (error) {
+        const { stderr, message } = error as Error & { stderr?: string }
+        return (stderr || message).trim()
+      }
+    })
+  return (await Promise.all(verdicts)).filter(verdict => verdict !== '')
 }
 
 /** Prints a line for each process; whether all are well. */

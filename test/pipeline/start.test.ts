@@ -1,0 +1,176 @@
+/** `./start.sh` with a configuration of the test's own: free ports, own state folder. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { after, before, test } from 'node:test'
+import { request } from 'undici'
+import { isAlive, readRunningState, type RunningState } from '../../lib/pipeline/running-state.ts'
+import { freePort, startProcess, until } from '../support/process.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+let dir: string
+let config: string
+let consolePort: number
+let trackerPort: number
+let wrapperPort: number
+
+before(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'mta-start-'))
+  config = join(dir, 'config.yaml')
+  consolePort = await freePort()
+  trackerPort = await freePort()
+  wrapperPort = await freePort()
+  const mailboxPort = await freePort()
+  const metrics = [await freePort(), await freePort(), await freePort(), await freePort()]
+  writeFileSync(
+    config,
+    `tracking-url: http://127.0.0.1:${trackerPort}
+link-keys: ${dir}/link-keys
+wrapper:
+  in-hostport: 127.0.0.1:${wrapperPort}
+  out-hostport: 127.0.0.1:${mailboxPort}
+  out-tls: none
+  metrics-hostport: 127.0.0.1:${metrics[0]}
+tracker:
+  in-hostport: 127.0.0.1:${trackerPort}
+  spill-dir: ${dir}/spill
+  metrics-hostport: 127.0.0.1:${metrics[1]}
+feeder:
+  endpoint: http://127.0.0.1:${consolePort}
+  batch-age: 200ms
+  dead-letter-dir: ${dir}/dead
+  metrics-hostport: 127.0.0.1:${metrics[2]}
+console:
+  in-hostport: 127.0.0.1:${consolePort}
+  smtp-hostport: 127.0.0.1:${mailboxPort}
+  data-dir: ${dir}/console
+  metrics-hostport: 127.0.0.1:${metrics[3]}
+`,
+  )
+})
+
+after(() => {
+  start('stop')
+  rmSync(dir, { recursive: true, force: true })
+})
+
+function start(...words: string[]): { status: number | null; stdout: string; stderr: string } {
+  const { REDIS_URL: _, ...env } = process.env
+  return spawnSync('./start.sh', [...words, '--config', config, '--state-dir', join(dir, 'state')], {
+    cwd: root,
+    env,
+    encoding: 'utf8',
+    timeout: 120_000,
+  })
+}
+
+function state(): RunningState {
+  const found = readRunningState(join(dir, 'state', 'run', 'pipeline.json'))
+  assert.ok(found, 'a supervisor is recorded')
+  return found
+}
+
+test('start --detach brings everything up; again, it starts nothing twice', () => {
+  const first = start('--detach')
+  assert.equal(first.status, 0, first.stdout + first.stderr)
+  for (const name of ['redis', 'console', 'tracker', 'feeder', 'wrapper'])
+    assert.match(first.stdout, new RegExp(`${name} +ok`))
+  assert.match(first.stdout, new RegExp(`http://127\\.0\\.0\\.1:${trackerPort}`))
+  const before = state()
+  const second = start('--detach')
+  assert.equal(second.status, 0)
+  assert.match(second.stdout, /running already/)
+  assert.deepEqual(state(), before)
+  assert.equal(start('status').status, 0)
+})
+
+test('sample sends a mail that arrives', async () => {
+  start('--detach')
+  const sample = start('sample')
+  assert.equal(sample.status, 0, sample.stdout + sample.stderr)
+  await until('the sample to arrive', async () => {
+    const answer = await request(`http://127.0.0.1:${consolePort}/api/mailbox`)
+    return ((await answer.body.json()) as unknown[]).length > 0
+  })
+})
+
+test('a child that dies is reported and started again', async () => {
+  start('--detach')
+  const tracker = state().children['tracker']!
+  process.kill(tracker.pid, 'SIGKILL')
+  await until(
+    'the tracker to be up again',
+    () => start('status').status === 0 && state().children['tracker']?.pid !== tracker.pid,
+    30_000,
+    100,
+  )
+  assert.match(
+    readFileSync(join(dir, 'state', 'log', 'pipeline.log'), 'utf8'),
+    /tracker ended \(SIGKILL\).*starting it again in 1 s/,
+  )
+})
+
+test('children of a killed supervisor are replaced, not doubled', async () => {
+  start('--detach')
+  const before = state()
+  process.kill(before.supervisor.pid, 'SIGKILL')
+  await until('the supervisor to be gone', () => !isAlive(before.supervisor))
+  assert.equal(start('status').status, 3)
+  const again = start('--detach')
+  assert.equal(again.status, 0, again.stdout + again.stderr)
+  for (const child of Object.values(before.children)) assert.ok(!isAlive(child))
+})
+
+test('stop ends every process, and cron then leaves it stopped', () => {
+  start('--detach')
+  const before = state()
+  const stop = start('stop')
+  assert.equal(stop.status, 0, stop.stdout + stop.stderr)
+  for (const process of [before.supervisor, ...Object.values(before.children)]) assert.ok(!isAlive(process))
+  assert.equal(start('status').status, 3)
+  assert.equal(start('--detach', '--unless-stopped').status, 0)
+  assert.equal(start('status').status, 3)
+})
+
+test('in the foreground SIGTERM ends it well', async () => {
+  start('stop')
+  const { REDIS_URL: _, ...env } = process.env
+  const foreground = await startProcess('./start.sh', ['--config', config, '--state-dir', join(dir, 'state')], {
+    cwd: root,
+    env,
+  })
+  await until('all to be up', () => foreground.output.stdout.includes('Try next'), 60_000)
+  const before = state()
+  foreground.kill('SIGTERM')
+  assert.deepEqual(await foreground.exited, { code: 0, signal: null })
+  for (const child of Object.values(before.children)) assert.ok(!isAlive(child))
+})
+
+test('a port in use is named, and nothing is left running', async () => {
+  start('stop')
+  const intruder = createServer().listen(trackerPort, '127.0.0.1')
+  await new Promise(resolve => intruder.once('listening', resolve))
+  const failed = start('--detach')
+  intruder.close()
+  assert.equal(failed.status, 1)
+  assert.match(failed.stderr, new RegExp(`tracker could not be started: 127\\.0\\.0\\.1:${trackerPort} is in use`))
+  assert.equal(start('status').status, 3)
+})
+
+test('a bad setting is named with its line before anything is started', () => {
+  start('stop')
+  const console = join(dir, 'state', 'log', 'console.log')
+  const before = statSync(console).size
+  const good = readFileSync(config, 'utf8')
+  writeFileSync(config, good.replace('out-tls: none', 'out-tls: nope'))
+  const failed = start('--detach')
+  writeFileSync(config, good)
+  assert.equal(failed.status, 2)
+  assert.match(failed.stderr, /config\.yaml:6: out-tls "nope": expected one of/)
+  assert.equal(statSync(console).size, before, 'not even the first process was started')
+  const unknown = start('frobnicate')
+  assert.equal(unknown.status, 2)
+})
