@@ -1,11 +1,21 @@
 /**
  * Remembers which copies of a message the upstream has accepted, for when it accepts only some: the client is told to
- * send again, and its retry sends only what is missing.
+ * send again, and its retry sends only what is missing. Kept in Redis for a day, and in this process as well, so that
+ * Redis may be away; only a retry through another process while Redis is away sends a copy twice.
+ *
+ * Once all copies are accepted nothing is remembered: the same message sent again on purpose is sent again.
  */
+import { createHash } from 'node:crypto'
+import { Counter, type Registry } from 'prom-client'
+import type { Health } from '../../process/health.ts'
+import type { Logger } from '../../process/log.ts'
+import { partitionKeys, partitionOf } from '../../queue/partition.ts'
+import { PartitionedRedis } from '../../queue/partitioned-redis.ts'
+import { answered, redisReason } from '../../queue/redis.ts'
 
 /** What was accepted of one message. */
 export interface MessageCopies {
-  /** Which of these recipients an earlier attempt has served. */
+  /** Which of these recipients an earlier attempt has served. At most 200 ms. */
   accepted: (recipients: readonly string[]) => Promise<ReadonlySet<string>>
   /** This recipient is served. */
   accept: (recipient: string) => void
@@ -16,12 +26,15 @@ export interface MessageCopies {
 }
 
 export interface CopyLedger {
+  /** Whether some message of the last day was accepted only in part. */
+  readonly outstanding: boolean
   /** @param pieces the message as received */
   message: (reversePath: string, pieces: readonly Buffer[]) => MessageCopies
 }
 
 /** Remembers nothing. */
 export const noLedger: CopyLedger = {
+  outstanding: false,
   message: () => ({
     accepted: async () => new Set(),
     accept: () => undefined,
@@ -29,3 +42,144 @@ export const noLedger: CopyLedger = {
     keep: () => undefined,
   }),
 }
+
+/** How long a copy is remembered. */
+export const rememberedSeconds = 86_400
+/** Copies remembered in this process at most; the oldest give way. */
+const localMax = 100_000
+/** How often other processes' messages in part are noticed. */
+const noticeMs = 5_000
+
+export interface CopyLedgerOptions {
+  readonly redisUrl: string
+  readonly partitions: number
+  readonly log: Logger
+  readonly health: Health
+  readonly metrics: Registry
+}
+
+export class RedisCopyLedger implements CopyLedger {
+  #connection!: PartitionedRedis
+  #timer: NodeJS.Timeout | undefined
+  #outstandingUntil = 0
+  /** Key → when it may be forgotten. */
+  readonly #local = new Map<string, number>()
+  readonly #log: Logger
+  readonly #skipped: Counter
+
+  private constructor(options: CopyLedgerOptions) {
+    this.#log = options.log
+    this.#skipped = new Counter({
+      name: 'wrapper_copies_skipped_total',
+      help: 'Copies that were not sent again, for the upstream had accepted them when the client sent the message before.',
+      registers: [options.metrics],
+    })
+  }
+
+  /**
+   * Starts also while Redis is down.
+   * @throws {StartError} when Redis is up and not fit
+   */
+  static async open(options: CopyLedgerOptions): Promise<RedisCopyLedger> {
+    const ledger = new RedisCopyLedger(options)
+    ledger.#connection = await PartitionedRedis.open({
+      ...options,
+      role: 'store',
+      onUsable: () => void ledger.#notice(),
+    })
+    ledger.#timer = setInterval(() => void ledger.#notice(), noticeMs)
+    ledger.#timer.unref()
+    return ledger
+  }
+
+  get outstanding(): boolean {
+    return Date.now() < this.#outstandingUntil
+  }
+
+  message(reversePath: string, pieces: readonly Buffer[]): MessageCopies {
+    const hash = createHash('sha256')
+    for (const piece of pieces) hash.update(piece)
+    const digest = hash.digest('base64url')
+    const { partitions } = this.#connection
+    const prefix = `${partitionKeys(partitionOf(digest, partitions)).seen}copy:`
+    const keyOf = (recipient: string) =>
+      prefix + createHash('sha256').update(`${reversePath}\0${recipient}\0${digest}`).digest('base64url')
+    const served = new Map<string, string>()
+    return {
+      accepted: async recipients => {
+        const keys = recipients.map(keyOf)
+        const marks = await this.#read(keys)
+        const found = recipients.filter((_, index) => marks[index])
+        for (const recipient of found) served.set(recipient, keyOf(recipient))
+        if (found.length > 0) this.#skipped.inc(found.length)
+        return new Set(found)
+      },
+      accept: recipient => {
+        const key = keyOf(recipient)
+        served.set(recipient, key)
+        this.#remember(key)
+      },
+      complete: () => this.#forget([...served.values()]),
+      keep: () => this.#announce(),
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    this.#connection.close()
+  }
+
+  async #read(keys: readonly string[]): Promise<boolean[]> {
+    const now = Date.now()
+    const local = keys.map(key => (this.#local.get(key) ?? 0) > now)
+    if (!this.#connection.isUsable) return local
+    try {
+      const marks = await answered(this.#connection.redis.mget([...keys]))
+      return local.map((known, index) => known || marks[index] !== null)
+    } catch (error) {
+      this.#log.warn({ reason: redisReason(error) }, 'Redis does not tell which copies were accepted before')
+      return local
+    }
+  }
+
+  #remember(key: string): void {
+    if (this.#local.size >= localMax) {
+      const [oldest] = this.#local.keys()
+      if (oldest !== undefined) this.#local.delete(oldest)
+    }
+    this.#local.set(key, Date.now() + rememberedSeconds * 1000)
+    this.#send(redis => redis.set(key, 1, 'EX', rememberedSeconds))
+  }
+
+  #forget(keys: readonly string[]): void {
+    for (const key of keys) this.#local.delete(key)
+    if (keys.length > 0) this.#send(redis => redis.unlink([...keys]))
+  }
+
+  #announce(): void {
+    this.#outstandingUntil = Date.now() + rememberedSeconds * 1000
+    this.#send(redis => redis.set(outstandingKey, 1, 'EX', rememberedSeconds))
+  }
+
+  /** Nobody waits for it. Commands of one connection keep their order. */
+  #send(command: (redis: PartitionedRedis['redis']) => Promise<unknown>): void {
+    if (!this.#connection.isUsable) return
+    answered(command(this.#connection.redis)).catch((error: unknown) => {
+      this.#log.warn({ reason: redisReason(error) }, 'Redis did not note which copies were accepted')
+    })
+  }
+
+  async #notice(): Promise<void> {
+    // Called by the connection before `open` has it in its hands.
+    if (!this.#connection?.isUsable) return
+    try {
+      const seconds = await answered(this.#connection.redis.ttl(outstandingKey))
+      if (seconds > 0) this.#outstandingUntil = Math.max(this.#outstandingUntil, Date.now() + seconds * 1000)
+    } catch {
+      // The next time will tell.
+    }
+  }
+}
+
+/** Says that copies are remembered; without it a message with one recipient needs no look. */
+const outstandingKey = `${partitionKeys(0).seen}copies`

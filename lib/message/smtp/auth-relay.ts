@@ -4,8 +4,7 @@
  */
 import { localReply, type Reply } from './reply.ts'
 import type { Relay } from './relay.ts'
-import type { UpstreamSource } from './mail-transaction.ts'
-import { upstreamTrouble } from './mail-transaction.ts'
+import { troubleReply, type UpstreamSource } from './relay-context.ts'
 import { type UpstreamConnection, UpstreamLost } from './upstream-connection.ts'
 
 /** The upstream connection with a client's identity. */
@@ -67,7 +66,7 @@ export class AuthRelay {
     try {
       connection = await this.#relay.pool.acquire(true)
     } catch (error) {
-      return upstreamTrouble(error)
+      return troubleReply(error)
     }
     this.#relay.pool.discard(connection)
     if (!this.#relay.authAllowed(secure, remoteAddress, connection.secure)) {
@@ -106,7 +105,7 @@ export class AuthRelay {
       reply = await connection.command(line, this.#relay.context.limits.upstreamReplyMs)
     } catch (error) {
       this.#connection = undefined
-      return upstreamTrouble(error)
+      return troubleReply(error)
     }
     if (reply.code === 334) {
       this.exchanging = true

@@ -471,10 +471,10 @@ export class ClientConnection extends SMTPConnection implements Timed {
       this.#phase = 'commands'
       this.#transaction = undefined
       this.#relay.context.metrics.message(reply.code, this.#dataBytes, performance.now() - this.#mailAt)
+      transaction.concluded(this._socket.writable && !this._closed)
       if (isPositive(reply)) {
         this.#errors = 0
         this.#idleCommands = 0
-        if (this._socket.writable) transaction.answered()
       }
       if (this._closed) this.#auth?.upstream?.close()
     })

@@ -48,6 +48,7 @@ export const wrapperOptions = {
     help: 'Stamp List-Unsubscribe fields where the generator set none.',
     default: 'off',
   }),
+  'list-unsubscribe-mailto': option(text, { help: 'Address that takes unsubscribe requests by mail.' }),
   'multi-recipient': option(oneOf('split', 'shared', 'refuse'), {
     help: 'Several recipients of one message: a copy with links of its own for each, the same copy for all, or one at a time (452).',
     default: 'split',

@@ -1,7 +1,7 @@
 /** What a client's session needs of the process that it runs in. */
 import type { ClientConnection } from './client-connection.ts'
 import type { Deadlines } from './deadlines.ts'
-import type { RelayContext } from './mail-transaction.ts'
+import type { RelayContext } from './relay-context.ts'
 import type { Reply } from './reply.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 

@@ -7,14 +7,14 @@ import { formatHostPort, type HostPort, type Settings } from '../../process/opti
 import { listening, StartError, type ProcessContext, type Running } from '../../process/run.ts'
 import { SettingsError, type WithCommon } from '../../process/settings.ts'
 import { RecordStore } from '../../record/record-store.ts'
-import { noLedger } from './accepted-copies.ts'
+import { RedisCopyLedger } from './accepted-copies.ts'
 import { DebugFile } from './debug-file.ts'
 import { defaultLimits } from './limits.ts'
 import { isLoopbackHost, matchNetworks } from './networks.ts'
 import type { wrapperOptions } from './options.ts'
 import { RelayMetrics } from './relay-metrics.ts'
 import { RelayServer, type Certificate } from './relay-server.ts'
-import { passThrough } from './rewriting.ts'
+import { TrackingRewriting, type TrackingSettings } from './tracking-rewriting.ts'
 
 type WrapperSettings = Settings<WithCommon<typeof wrapperOptions>>
 
@@ -45,13 +45,11 @@ export function validateWrapper(settings: WrapperSettings): void {
   if (inHostport.port === outHostport.port && inHostport.port !== 0 && sameHost) {
     throw new SettingsError('--out-hostport is where the wrapper itself listens: name the MTA behind it')
   }
-  const tracks =
-    settings.trackOpen ||
-    settings.trackInitialOpen ||
-    settings.trackClick ||
-    settings.trackText ||
-    settings.listUnsubscribe !== 'off'
-  if (!tracks) return
+  const { listUnsubscribe } = settings
+  if ((listUnsubscribe === 'mailto' || listUnsubscribe === 'both') && settings.listUnsubscribeMailto === undefined) {
+    throw new SettingsError(`--list-unsubscribe ${listUnsubscribe} needs --list-unsubscribe-mailto ADDRESS`)
+  }
+  if (!needsLinks(settings)) return
   if (settings.trackingUrl === undefined) {
     throw new SettingsError(
       '--tracking-url URL is required: the public address of the tracker, the beginning of every link',
@@ -68,19 +66,16 @@ export function validateWrapper(settings: WrapperSettings): void {
 export async function startWrapper(context: ProcessContext<typeof wrapperOptions>): Promise<Running> {
   const { settings, log, metrics, health } = context
   if (settings.verbose) log.level = 'debug'
-  loadKeys(settings)
+  let keys = loadKeys(settings)
   const certificate = loadCertificate(settings)
   const conversationFile = await openDebugFile('downstream-debug', settings.downstreamDebug)
   const dataFile = await openDebugFile('upstream-data-debug', settings.upstreamDataDebug)
   await refuseLoop(settings.inHostport, settings.outHostport)
-  const records = await RecordStore.open({
-    redisUrl: settings.redisUrl,
-    partitions: settings.partitions,
-    log,
-    health,
-    metrics,
-    prefix: 'wrapper',
-  })
+  const redis = { redisUrl: settings.redisUrl, partitions: settings.partitions, log, health, metrics }
+  const [records, ledger] = await Promise.all([
+    RecordStore.open({ ...redis, prefix: 'wrapper' }),
+    RedisCopyLedger.open(redis),
+  ])
   const ttlSeconds = Math.ceil(settings.recordTtl / 1000)
   const relayMetrics: RelayMetrics = new RelayMetrics(
     metrics,
@@ -97,8 +92,8 @@ export async function startWrapper(context: ProcessContext<typeof wrapperOptions
         connectionsPerAddressMax: settings.maxConnectionsPerAddress,
       },
       multiRecipient: settings.multiRecipient,
-      rewriting: passThrough,
-      ledger: noLedger,
+      rewriting: new TrackingRewriting(trackingOf(settings), () => keys, log, metrics),
+      ledger,
       metrics: relayMetrics,
       accepted: ({ messageId, record }) => records.put('wrapper', messageId, record, ttlSeconds),
       upstreamData: dataFile && (pieces => dataFile.write(pieces)),
@@ -134,7 +129,7 @@ export async function startWrapper(context: ProcessContext<typeof wrapperOptions
   // To know at once, and to tell, when the upstream is not there. Mail is taken as soon as it is.
   server.pool.capabilities().catch(() => undefined)
   context.onReload(() => {
-    loadKeys(settings)
+    keys = loadKeys(settings)
     const renewed = loadCertificate(settings)
     if (renewed) server.useCertificate(renewed)
   })
@@ -150,9 +145,40 @@ export async function startWrapper(context: ProcessContext<typeof wrapperOptions
     close: async () => {
       await server.stop()
       await records.close()
+      ledger.close()
       await conversationFile?.close()
       await dataFile?.close()
     },
+  }
+}
+
+/** Whether anything in a message will lead to the tracker. */
+function needsLinks(settings: WrapperSettings): boolean {
+  const { trackOpen, trackInitialOpen, trackClick, trackText, listUnsubscribe } = settings
+  return (
+    trackOpen ||
+    trackInitialOpen ||
+    trackClick ||
+    trackText ||
+    listUnsubscribe === 'https' ||
+    listUnsubscribe === 'both'
+  )
+}
+
+function trackingOf(settings: WrapperSettings): TrackingSettings {
+  const { trackOpen, trackInitialOpen, trackClick, trackText, dkimSigned, listUnsubscribe } = settings
+  const mailto = listUnsubscribe === 'https' ? undefined : settings.listUnsubscribeMailto
+  return {
+    trackOpen,
+    trackInitialOpen,
+    trackClick,
+    trackText,
+    trackingUrl: settings.trackingUrl,
+    dkimSigned,
+    listUnsubscribe:
+      listUnsubscribe === 'off'
+        ? undefined
+        : { https: listUnsubscribe !== 'mailto', ...(mailto !== undefined && { mailto }) },
   }
 }
 

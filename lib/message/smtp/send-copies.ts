@@ -1,0 +1,91 @@
+/** Sends each recipient of a message a copy of its own, in transactions of their own. */
+import type { MessageCopies } from './accepted-copies.ts'
+import { Delivery } from './delivery.ts'
+import { troubleReply, type RelayContext } from './relay-context.ts'
+import { isPositive, localReply, type Reply } from './reply.ts'
+import { type UpstreamConnection, UpstreamLost } from './upstream-connection.ts'
+
+export interface CopiesToSend {
+  /** MAIL as the upstream has accepted it. */
+  readonly mailLine: string
+  /** Accepted recipients and the RCPT command of each. */
+  readonly recipients: ReadonlyMap<string, string>
+  readonly reversePath: string
+  /** The message. */
+  readonly pieces: readonly Buffer[]
+  /** Whether somebody still waits for the reply. */
+  readonly isWanted: () => boolean
+}
+
+export interface CopiesOutcome {
+  /** For the client. */
+  readonly reply: Reply
+  /** All recipients are served. */
+  readonly complete: boolean
+}
+
+/**
+ * What the client is told: the upstream's reply when all copies were accepted or none was; 451 when only some were, so
+ * that it sends again, which then serves the others only.
+ */
+export async function sendCopies(
+  context: RelayContext,
+  connection: UpstreamConnection,
+  copies: MessageCopies,
+  message: CopiesToSend,
+): Promise<CopiesOutcome> {
+  const { recipients } = message
+  const before = await copies.accepted([...recipients.keys()])
+  let accepted = before.size
+  let last: Reply | undefined
+  let failure: Reply | undefined
+  for (const [recipient, rcptLine] of recipients) {
+    if (before.has(recipient)) continue
+    const reply = message.isWanted()
+      ? await sendCopy(context, connection, message, recipient, rcptLine)
+      : troubleReply(new UpstreamLost('the client is gone'))
+    if (isPositive(reply)) {
+      accepted++
+      last = reply
+      copies.accept(recipient)
+      continue
+    }
+    failure ??= reply
+    if (accepted === 0 || !connection.alive || !message.isWanted()) break
+  }
+  if (failure === undefined) {
+    return { reply: last ?? localReply(250, '2.0.0', 'Ok: all copies accepted before'), complete: true }
+  }
+  if (accepted === 0) return { reply: failure, complete: false }
+  copies.keep()
+  return {
+    reply: localReply(451, '4.5.0', 'Not every recipient was accepted, send again for the rest'),
+    complete: false,
+  }
+}
+
+async function sendCopy(
+  context: RelayContext,
+  connection: UpstreamConnection,
+  { mailLine, reversePath, pieces }: CopiesToSend,
+  recipient: string,
+  rcptLine: string,
+): Promise<Reply> {
+  const { upstreamReplyMs, upstreamDataMs } = context.limits
+  try {
+    connection.transactions++
+    const envelope = await Promise.all([
+      connection.command(mailLine, upstreamReplyMs),
+      connection.command(rcptLine, upstreamReplyMs),
+    ])
+    const refused = envelope.find(reply => !isPositive(reply))
+    const reply = refused ?? (await connection.command('DATA', upstreamDataMs))
+    if (reply.code === 354) {
+      return await new Delivery(context, connection, { recipient, reversePath }).sendWhole(pieces)
+    }
+    await connection.command('RSET', upstreamReplyMs)
+    return isPositive(reply) ? troubleReply(new UpstreamLost('the upstream is out of step')) : reply
+  } catch (error) {
+    return troubleReply(error)
+  }
+}

@@ -1,0 +1,144 @@
+/** Wraps messages on their way through, stamps their ids, and counts what was done. */
+import { randomUUID } from 'node:crypto'
+import { Counter, type Registry } from 'prom-client'
+import type { LinkKeys } from '../../link/keys.ts'
+import { linkUrl } from '../../link/link-url.ts'
+import { signToken } from '../../link/token.ts'
+import type { Logger } from '../../process/log.ts'
+import { newMessageId } from '../../record/message-id.ts'
+import { HeaderBlock } from '../mime/header-block.ts'
+import { messageIdentity, type MessageIdentity } from '../tracking/stamp.ts'
+import type { ListUnsubscribe, TrackingPlan, TrackingSwitches } from '../tracking/tracking-plan.ts'
+import type { WrapReport } from '../tracking/wrap-report.ts'
+import { MessageWrapper } from '../tracking/wrap-message.ts'
+import type { Copy, RelayedMessage, Rewriter, Rewriting } from './rewriting.ts'
+
+export interface TrackingSettings extends TrackingSwitches {
+  /** Undefined when nothing is tracked. */
+  readonly trackingUrl: string | undefined
+  readonly dkimSigned: 'pass' | 'wrap'
+  readonly listUnsubscribe: ListUnsubscribe | undefined
+}
+
+const nothing: TrackingSwitches = { trackOpen: false, trackInitialOpen: false, trackClick: false, trackText: false }
+const emptyLine = Buffer.from('\r\n\r\n')
+/** A header that is longer is not looked into. */
+const headerBytesMax = 256 * 1024
+
+export class TrackingRewriting implements Rewriting {
+  readonly #settings: TrackingSettings
+  readonly #keys: () => LinkKeys | undefined
+  readonly #log: Logger
+  readonly #links: Counter
+  readonly #pixels: Counter
+  readonly #skipped: Counter<'reason'>
+
+  /** @param keys the keys of the moment; undefined when nothing is tracked */
+  constructor(settings: TrackingSettings, keys: () => LinkKeys | undefined, log: Logger, registry: Registry) {
+    this.#settings = settings
+    this.#keys = keys
+    this.#log = log
+    const registers = [registry]
+    this.#links = new Counter({
+      name: 'wrapper_links_total',
+      help: 'Links that were wrapped in messages which the upstream accepted.',
+      registers,
+    })
+    this.#pixels = new Counter({
+      name: 'wrapper_pixels_total',
+      help: 'Pixels that were added to messages which the upstream accepted.',
+      registers,
+    })
+    this.#skipped = new Counter({
+      name: 'wrapper_skipped_total',
+      help: 'Links, parts and messages that were left as they are, by reason (docs/wrapper.md).',
+      labelNames: ['reason'],
+      registers,
+    })
+  }
+
+  begin(copy: Copy): Rewriter {
+    let stamped: Stamped | undefined
+    const wrapper = new MessageWrapper(header => {
+      const identity = messageIdentity(header)
+      stamped = {
+        identity,
+        messageId: identity.messageId ?? newMessageId(Date.now()),
+        uuid: identity.uuid ?? randomUUID(),
+      }
+      return this.#plan(stamped, copy.stampOnly ?? false)
+    })
+    return {
+      write: chunk => wrapper.write(chunk),
+      end: () => wrapper.end(),
+      accepted: () => {
+        this.#count(wrapper.report, copy.stampOnly ?? false)
+        return stamped && relayed(stamped, copy)
+      },
+    }
+  }
+
+  bringsId(pieces: readonly Buffer[]): boolean {
+    let head: Buffer = Buffer.alloc(0)
+    for (const piece of pieces) {
+      head = head.length === 0 ? piece : Buffer.concat([head, piece])
+      const end = head.indexOf(emptyLine)
+      if (end !== -1) return messageIdentity(new HeaderBlock(head.subarray(0, end + 2))).messageId !== undefined
+      if (head.length > headerBytesMax) break
+    }
+    return false
+  }
+
+  #plan({ messageId, uuid }: Stamped, stampOnly: boolean): TrackingPlan {
+    const {
+      trackOpen,
+      trackInitialOpen,
+      trackClick,
+      trackText,
+      trackingUrl = '',
+      dkimSigned,
+      listUnsubscribe,
+    } = this.#settings
+    const keys = this.#keys()
+    return {
+      ...(stampOnly || !keys ? nothing : { trackOpen, trackInitialOpen, trackClick, trackText }),
+      dkimSigned,
+      trackingUrl,
+      messageId,
+      uuid,
+      linkFor: link => {
+        if (!keys) throw new Error('no link keys')
+        return linkUrl(trackingUrl, signToken({ ...link, messageId }, keys))
+      },
+      ...(listUnsubscribe && { listUnsubscribe }),
+    }
+  }
+
+  #count({ links, pixels, skipped, failure }: WrapReport, stampOnly: boolean): void {
+    if (links > 0) this.#links.inc(links)
+    if (pixels > 0) this.#pixels.inc(pixels)
+    for (const [reason, count] of Object.entries(skipped)) this.#skipped.inc({ reason }, count)
+    if (stampOnly) this.#skipped.inc({ reason: 'upstream-size' })
+    if (failure !== undefined) this.#log.warn({ reason: failure }, 'a message went on unwrapped')
+  }
+}
+
+interface Stamped {
+  readonly identity: MessageIdentity
+  readonly messageId: string
+  readonly uuid: string
+}
+
+function relayed({ identity, messageId, uuid }: Stamped, { recipient, reversePath }: Copy): RelayedMessage {
+  const { job, subaccount } = identity
+  return {
+    messageId,
+    record: {
+      uuid,
+      ...(recipient !== undefined && { recipient }),
+      ...(reversePath !== '' && { sender: reversePath }),
+      ...(job !== undefined && { job }),
+      ...(subaccount !== undefined && { subaccount }),
+    },
+  }
+}
