@@ -1,25 +1,23 @@
 /** What the console counts. */
 import { Counter, Gauge, type Registry } from 'prom-client'
+import type { ArchiveCounts } from './archive-operations.ts'
 
 export type ConsoleMetrics = ReturnType<typeof consoleMetrics>
 
-export function consoleMetrics(
-  registry: Registry,
-  kept: { events: () => number; mails: () => number; bytes: () => number },
-) {
+export function consoleMetrics(registry: Registry, counts: () => Promise<ArchiveCounts>) {
   const registers = [registry]
-  const gauge = (name: string, help: string, read: () => number) =>
+  const gauge = (name: string, help: string, what: keyof ArchiveCounts) =>
     new Gauge({
       name,
       help,
       registers,
-      collect() {
-        this.set(read())
+      async collect() {
+        this.set((await counts())[what])
       },
     })
-  gauge('console_events_kept', 'Events in the database.', kept.events)
-  gauge('console_mails_kept', 'Mails in the database.', kept.mails)
-  gauge('console_database_bytes', 'Bytes of the database that are in use.', kept.bytes)
+  gauge('console_events_kept', 'Events in the database.', 'events')
+  gauge('console_mails_kept', 'Mails in the database.', 'mails')
+  gauge('console_database_bytes', 'Bytes of the database that are in use.', 'bytes')
   return {
     events: new Counter({
       name: 'console_events_total',

@@ -3,14 +3,12 @@ import { StartError, listening, type ProcessContext, type Running } from '../pro
 import { formatHostPort, type Settings } from '../process/option.ts'
 import { SettingsError, type WithCommon } from '../process/settings.ts'
 import { isLoopback, keyCheck } from './access.ts'
+import { Archive } from './archive.ts'
 import { consoleMetrics } from './console-metrics.ts'
-import { EventStore } from './event-store.ts'
 import { serveHttp } from './http-server.ts'
-import { MailStore } from './mail-store.ts'
 import { mailboxLimits, serveMailbox } from './mailbox-server.ts'
 import type { ConsoleOptions } from './options.ts'
-import { Retention } from './retention.ts'
-import { Store, StoreError } from './store.ts'
+import { StoreError } from './store-error.ts'
 
 /** How often the bounds of the database are looked after. */
 const retentionMs = 5_000
@@ -32,14 +30,8 @@ export function validateConsole(settings: Settings<WithCommon<ConsoleOptions>>):
 
 export async function startConsole(context: ProcessContext<ConsoleOptions>): Promise<Running> {
   const { settings, log, health } = context
-  const store = openStore(settings.dataDir)
-  const events = new EventStore(store)
-  const mails = new MailStore(store)
-  const metrics = consoleMetrics(context.metrics, {
-    events: () => events.count(),
-    mails: () => mails.count(),
-    bytes: () => store.bytesUsed(),
-  })
+  const archive = await openArchive(settings)
+  const metrics = consoleMetrics(context.metrics, () => archive.call('counts'))
   const troubled = (error: Error) => {
     health.set(
       'database',
@@ -47,65 +39,65 @@ export async function startConsole(context: ProcessContext<ConsoleOptions>): Pro
     )
     log.error({ reason: error.message }, 'could not store what was received')
   }
-  store.onCommit(() => health.set('database', undefined))
-  await mails.sweep()
+  const well = () => health.set('database', undefined)
 
-  const retention = new Retention(store, {
-    eventsMax: settings.keepEvents,
-    mailsMax: settings.keepMails,
-    bytesMax: settings.keepBytes,
-  })
   const forget = async () => {
     try {
-      const forgotten = await retention.enforce()
+      const forgotten = await archive.call('enforceBounds')
       metrics.forgotten.inc({ what: 'events' }, forgotten.events)
       metrics.forgotten.inc({ what: 'mails' }, forgotten.mails)
     } catch (error) {
       troubled(error as Error)
     }
   }
+  await archive.call('sweepMails')
   await forget()
   let forgetting = Promise.resolve()
   const timer = setInterval(() => {
     forgetting = forgetting.then(forget)
   }, retentionMs)
 
-  const closers: (() => Promise<void>)[] = []
+  const servers: { close: () => Promise<void> }[] = []
   const close = async () => {
     clearInterval(timer)
-    await Promise.all(closers.map(close => close()))
+    await Promise.all(servers.map(server => server.close()))
     await forgetting
-    await store.close()
+    await archive.close()
   }
   try {
-    const http = await listening(settings.inHostport, () =>
-      serveHttp({ at: settings.inHostport, trackingUrl: settings.trackingUrl }, events, mails, {
-        isKey: keyCheck(settings.apiKey),
-        now: Date.now,
-        onEvents: (source, outcome, count) => metrics.events.inc({ source, outcome }, count),
-        onRefused: (source, status) => metrics.refused.inc({ source, status: String(status) }),
-        onFailure: troubled,
-      }),
-    )
-    closers.push(http.close)
-    const mailbox = await listening(settings.smtpHostport, () =>
-      serveMailbox(
-        settings.smtpHostport,
-        mails,
-        { ...mailboxLimits, messageBytesMax: settings.maxMessageBytes },
-        {
-          onMail: bytes => {
-            metrics.mails.inc()
-            metrics.mailBytes.inc(bytes)
+    servers.push(
+      await listening(settings.inHostport, () =>
+        serveHttp({ at: settings.inHostport, trackingUrl: settings.trackingUrl }, archive, {
+          isKey: keyCheck(settings.apiKey),
+          onEvents: (source, outcome, count) => {
+            metrics.events.inc({ source, outcome }, count)
+            well()
           },
-          onRefused: (reason, error) => {
-            metrics.mailsRefused.inc({ reason })
-            if (reason === 'store' && error) troubled(error)
-          },
-        },
+          onRefused: (source, status) => metrics.refused.inc({ source, status: String(status) }),
+          onFailure: troubled,
+        }),
       ),
     )
-    closers.push(mailbox.close)
+    servers.push(
+      await listening(settings.smtpHostport, () =>
+        serveMailbox(
+          settings.smtpHostport,
+          archive,
+          { ...mailboxLimits, messageBytesMax: settings.maxMessageBytes },
+          {
+            onMail: bytes => {
+              metrics.mails.inc()
+              metrics.mailBytes.inc(bytes)
+              well()
+            },
+            onRefused: (reason, error) => {
+              metrics.mailsRefused.inc({ reason })
+              if (reason === 'store' && error) troubled(error)
+            },
+          },
+        ),
+      ),
+    )
   } catch (error) {
     await close()
     throw error
@@ -122,9 +114,13 @@ export async function startConsole(context: ProcessContext<ConsoleOptions>): Pro
   return { close }
 }
 
-function openStore(dir: string): Store {
+async function openArchive(settings: Settings<ConsoleOptions>): Promise<Archive> {
   try {
-    return Store.open(dir)
+    return await Archive.open(settings.dataDir, {
+      eventsMax: settings.keepEvents,
+      mailsMax: settings.keepMails,
+      bytesMax: settings.keepBytes,
+    })
   } catch (error) {
     if (error instanceof StoreError) throw new StartError(error.message)
     throw error

@@ -31,6 +31,12 @@ export interface EventFilter {
   readonly after?: number
 }
 
+/** Events with `seq` over `after`, up to and including `through`. */
+export interface EventWindow {
+  readonly after: number
+  readonly through: number
+}
+
 /** What became of a batch (out of band, as the service has it). */
 export type BatchError = 'validation' | 'decompress' | 'duplicate_batch' | 'empty_batch'
 
@@ -62,9 +68,6 @@ export interface Batch {
 }
 
 type LineVerdict = { readonly event: ReceivedEvent } | { readonly fault: string }
-
-/** Rows that one read takes from the database: bounds both memory and the time that the event loop is held. */
-const pageRows = 500
 
 const insertEvent = `INSERT INTO event (source, type, message_id, recipient, event_id, at, received, batch, body)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
@@ -137,32 +140,26 @@ export class EventStore {
   }
 
   /**
-   * The events that match, oldest first, a page at a time; ends with what was stored when it was called.
+   * Where a reader begins and ends: with what is stored now.
    * @param limit at most so many: the newest, or, with `after`, the first after it
    */
-  *pages(filter: EventFilter, limit = Number.POSITIVE_INFINITY): Generator<readonly EventRow[], void> {
+  window(filter: EventFilter, limit = Number.POSITIVE_INFINITY): EventWindow {
     const through = this.#committed
-    const { where, values } = this.#where(filter)
-    let after = Math.max(filter.after ?? 0, this.#seqBefore(filter.since))
-    if (filter.after === undefined && Number.isFinite(limit)) {
-      const first = this.#store
-        .sql(`SELECT seq FROM event WHERE seq > ? AND seq <= ? ${where} ORDER BY seq DESC LIMIT 1 OFFSET ?`)
-        .get(after, through, ...values, Math.max(limit - 1, 0))?.['seq']
-      if (first !== undefined) after = Number(first) - 1
-    }
-    const read = this.#store.sql(
-      `SELECT ${eventColumns} FROM event WHERE seq > ? AND seq <= ? ${where} ORDER BY seq LIMIT ?`,
-    )
-    for (let left = limit; left > 0;) {
-      const want = Math.min(pageRows, left)
-      const rows = read.all(after, through, ...values, want) as unknown as EventRow[]
-      const last = rows.at(-1)
-      if (!last) return
-      yield rows
-      if (rows.length < want) return
-      after = last.seq
-      left -= rows.length
-    }
+    const after = Math.max(filter.after ?? 0, this.#seqBefore(filter.since))
+    if (filter.after !== undefined || !Number.isFinite(limit)) return { after, through }
+    const { where, values } = whereOf(filter)
+    const first = this.#store
+      .sql(`SELECT seq FROM event WHERE seq > ? AND seq <= ? ${where} ORDER BY seq DESC LIMIT 1 OFFSET ?`)
+      .get(after, through, ...values, Math.max(limit - 1, 0))?.['seq']
+    return { after: first === undefined ? after : Number(first) - 1, through }
+  }
+
+  /** The first events of a window that match, oldest first. */
+  page(filter: EventFilter, window: EventWindow, rowsMax: number): readonly EventRow[] {
+    const { where, values } = whereOf(filter)
+    return this.#store
+      .sql(`SELECT ${eventColumns} FROM event WHERE seq > ? AND seq <= ? ${where} ORDER BY seq LIMIT ?`)
+      .all(window.after, window.through, ...values, rowsMax) as unknown as EventRow[]
   }
 
   /** Outcomes of batches, oldest first: those of these ids, or all, after the one with `seq` `after`. */
@@ -177,18 +174,11 @@ export class EventStore {
     return found.toSorted((a, b) => a.seq - b.seq).slice(0, limit)
   }
 
-  /** The lines of a batch that were refused, a page at a time. */
-  *failures(batch: string): Generator<readonly FailedLine[], void> {
-    const read = this.#store.sql(
-      'SELECT seq, line, reason, body FROM failure WHERE batch = ? AND seq > ? ORDER BY seq LIMIT ?',
-    )
-    for (let after = 0; ;) {
-      const rows = read.all(batch, after, pageRows) as unknown as (FailedLine & { seq: number })[]
-      const last = rows.at(-1)
-      if (!last) return
-      yield rows
-      after = last.seq
-    }
+  /** Lines of a batch that were refused, from after that line on. */
+  failures(batch: string, afterLine: number, rowsMax: number): readonly FailedLine[] {
+    return this.#store
+      .sql('SELECT line, reason, body FROM failure WHERE batch = ? AND line > ? ORDER BY line LIMIT ?')
+      .all(batch, afterLine, rowsMax) as unknown as FailedLine[]
   }
 
   /** How many events are kept; numbers have no gaps but where a write failed, so that none has to be read. */
@@ -213,16 +203,6 @@ export class EventStore {
     return Number(changes) > 0
   }
 
-  #where(filter: EventFilter): { where: string; values: SQLInputValue[] } {
-    const wanted: [string, string | undefined][] = [
-      ['type', filter.type],
-      ['message_id', filter.messageId],
-      ['recipient', filter.recipient],
-    ]
-    const given = wanted.filter((pair): pair is [string, string] => pair[1] !== undefined)
-    return { where: given.map(([name]) => `AND ${name} = ?`).join(' '), values: given.map(([, value]) => value) }
-  }
-
   /** The highest `seq` received before `since`. `received` follows `seq`, so that halving finds it without an index. */
   #seqBefore(since: number | undefined): number {
     if (since === undefined) return 0
@@ -245,4 +225,14 @@ export class EventStore {
     this.#latest = Math.max(this.#latest, this.#now())
     return this.#latest
   }
+}
+
+function whereOf(filter: EventFilter): { where: string; values: SQLInputValue[] } {
+  const wanted: [string, string | undefined][] = [
+    ['type', filter.type],
+    ['message_id', filter.messageId],
+    ['recipient', filter.recipient],
+  ]
+  const given = wanted.filter((pair): pair is [string, string] => pair[1] !== undefined)
+  return { where: given.map(([name]) => `AND ${name} = ?`).join(' '), values: given.map(([, value]) => value) }
 }

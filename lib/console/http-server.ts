@@ -2,9 +2,8 @@
 import fastify, { type FastifyError } from 'fastify'
 import type { HostPort } from '../process/option.ts'
 import { hostCheck, isLoopback, keysOf } from './access.ts'
-import type { EventStore } from './event-store.ts'
+import type { Archive } from './archive.ts'
 import { errors, ingestRoutes, type IngestHooks } from './ingest-routes.ts'
-import type { MailStore } from './mail-store.ts'
 import { pageRoutes } from './page-routes.ts'
 import { queryRoutes } from './query-routes.ts'
 
@@ -29,12 +28,7 @@ const connectionsMax = 500
 const closeMs = 3_000
 
 /** @throws Error with `code` EADDRINUSE and the like when it can't listen */
-export async function serveHttp(
-  settings: HttpSettings,
-  events: EventStore,
-  mails: MailStore,
-  hooks: HttpHooks,
-): Promise<HttpServer> {
+export async function serveHttp(settings: HttpSettings, archive: Archive, hooks: HttpHooks): Promise<HttpServer> {
   const { at } = settings
   const app = fastify({
     requestTimeout: 60_000,
@@ -76,9 +70,9 @@ export async function serveHttp(
     return reply.code(503).header('retry-after', '5').send(errors('could not be stored, try again later'))
   })
 
-  ingestRoutes(app, events, hooks)
-  queryRoutes(app, events, mails)
-  pageRoutes(app, events, mails, settings.trackingUrl)
+  ingestRoutes(app, archive, hooks)
+  queryRoutes(app, archive)
+  pageRoutes(app, archive, settings.trackingUrl)
 
   await app.listen({ host: at.host || '::', port: at.port })
   let closing: Promise<void> | undefined

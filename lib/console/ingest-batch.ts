@@ -1,5 +1,5 @@
 /** A batch of Events Ingest: gzip of NDJSON. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { gunzip } from 'node:zlib'
 import type { Batch } from './event-store.ts'
 import { readIngestEvent } from './ingest-event.ts'
@@ -18,24 +18,25 @@ export class BatchTooLarge extends Error {
 }
 
 /**
- * Inflates a batch. What is wrong inside it is its outcome, told out of band, as the service does it.
+ * Inflates the body of a batch. That it is damaged is its outcome (`decompress`), told out of band, as the service does.
+ * @returns undefined when it is damaged
  * @throws {NotGzip} {BatchTooLarge} which are told at once
  */
-export async function readBatch(id: string, body: Buffer, nowMs: number): Promise<Batch> {
-  if (body[0] !== 0x1f || body[1] !== 0x8b) throw new NotGzip()
-  const inflated = await inflate(body)
-  if (inflated === undefined) return { id, errorType: 'decompress', lines: [] }
-  return { id, digest: createHash('sha256').update(inflated).digest(), lines: linesOf(inflated, nowMs) }
-}
-
-/** Undefined when the bytes are damaged. */
-function inflate(body: Buffer): Promise<Buffer | undefined> {
+export function inflateBatch(body: Uint8Array): Promise<Buffer | undefined> {
   return new Promise((resolve, reject) => {
+    if (body[0] !== 0x1f || body[1] !== 0x8b) throw new NotGzip()
     gunzip(body, { maxOutputLength: batchBytesMax }, (error: NodeJS.ErrnoException | null, result) => {
       if (error?.code === 'ERR_BUFFER_TOO_LARGE') reject(new BatchTooLarge())
       else resolve(error ? undefined : result)
     })
   })
+}
+
+/** A batch to be stored, made of what it inflated to. */
+export function batchOf(id: string, inflated: Uint8Array | undefined, nowMs: number): Batch {
+  if (inflated === undefined) return { id, errorType: 'decompress', lines: [] }
+  const bytes = Buffer.from(inflated.buffer, inflated.byteOffset, inflated.byteLength)
+  return { id, digest: hash('sha256', bytes, 'buffer'), lines: linesOf(bytes, nowMs) }
 }
 
 /** Lines are judged one by one as they are asked for; blank lines don't count. */

@@ -5,21 +5,23 @@
  * as sent or inflated (413). Everything else about a batch of Events Ingest is told out of band, as its service does.
  */
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { keysOf } from './access.ts'
 import { readCustomSmtpEvents } from './custom-smtp-events.ts'
-import type { BatchRow, EventStore } from './event-store.ts'
-import { batchBytesMax, BatchTooLarge, NotGzip, readBatch } from './ingest-batch.ts'
+import type { Archive } from './archive.ts'
+import type { BatchRow } from './event-store.ts'
+import { batchBytesMax, BatchTooLarge, inflateBatch, NotGzip } from './ingest-batch.ts'
 import type { EventSource } from './received-event.ts'
+import { readBody } from './request-body.ts'
 import { readTime } from './time.ts'
 
 export interface IngestHooks {
   readonly isKey: (presented: string | undefined) => boolean
   readonly onEvents: (source: EventSource, outcome: 'stored' | 'failed' | 'duplicate', count: number) => void
   readonly onRefused: (source: EventSource, status: number) => void
-  readonly now: () => number
 }
 
 export const ingestPath = '/api/v1/ingest/events'
@@ -27,7 +29,7 @@ export const batchesPath = '/api/v1/events/ingest'
 export const customSmtpPath = '/api/v1/tpsp/custom-smtp/events'
 
 /** Largest request to the custom-SMTP endpoint, in bytes. */
-export const customSmtpBytesMax = 5 * 1024 * 1024
+export const customSmtpBytesMax = 1024 * 1024
 
 /** Requests that are taken in at the same time; more are asked to come again. Bounds the memory that bodies take. */
 export const uploadsMax = 32
@@ -40,7 +42,7 @@ const batchesPerPage = { default: 1_000, max: 10_000 }
 /** Batch ids that one request may ask for. */
 const batchIdsMax = 1_000
 
-export function ingestRoutes(app: FastifyInstance, events: EventStore, hooks: IngestHooks): void {
+export function ingestRoutes(app: FastifyInstance, archive: Archive, hooks: IngestHooks): void {
   let uploads = 0
 
   const admit = async (request: FastifyRequest, reply: FastifyReply) => {
@@ -77,9 +79,9 @@ export function ingestRoutes(app: FastifyInstance, events: EventStore, hooks: In
         return undefined
       },
       handler: async (request, reply) => {
-        let batch
+        let inflated
         try {
-          batch = await readBatch(randomUUID(), request.body as Buffer, hooks.now())
+          inflated = await inflateBatch(request.body as Buffer)
         } catch (error) {
           if (error instanceof NotGzip) return reply.code(400).send(errors('the body is not gzip'))
           if (error instanceof BatchTooLarge) {
@@ -87,7 +89,7 @@ export function ingestRoutes(app: FastifyInstance, events: EventStore, hooks: In
           }
           throw error
         }
-        const outcome = await events.addBatch(batch)
+        const outcome = await archive.call('addBatch', randomUUID(), inflated)
         hooks.onEvents('sparkpost', 'stored', outcome.succeeded)
         hooks.onEvents('sparkpost', 'failed', outcome.failed)
         hooks.onEvents('sparkpost', 'duplicate', outcome.duplicates)
@@ -98,7 +100,7 @@ export function ingestRoutes(app: FastifyInstance, events: EventStore, hooks: In
     sparkpost.get<{ Querystring: BatchQuery }>(batchesPath, async (request, reply) => {
       const asked = readBatchQuery(request.query)
       if ('fault' in asked) return reply.code(400).send(errors(asked.fault))
-      const rows = events.batches(asked.ids, asked.cursor, asked.perPage)
+      const rows = await archive.call('batches', asked.ids, asked.cursor, asked.perPage)
       const last = rows.at(-1)
       const next = rows.length === asked.perPage && last ? `?cursor=${last.seq}&per_page=${asked.perPage}` : undefined
       return {
@@ -107,10 +109,11 @@ export function ingestRoutes(app: FastifyInstance, events: EventStore, hooks: In
       }
     })
 
-    sparkpost.get<{ Params: { id: string } }>(`${ingestPath}/failures/:id`, (request, reply) => {
+    sparkpost.get<{ Params: { id: string } }>(`${ingestPath}/failures/:id`, async (request, reply) => {
       const { id } = request.params
-      if (events.batches([id], 0, 1).length === 0) return reply.code(404).send(errors('no such batch'))
-      const lines = Readable.from(failureLines(events, id), { objectMode: false, highWaterMark: 64 * 1024 })
+      const [batch] = await archive.call('batches', [id], 0, 1)
+      if (!batch) return reply.code(404).send(errors('no such batch'))
+      const lines = Readable.from(failureLines(archive, id), { objectMode: false, highWaterMark: 64 * 1024 })
       const gzip = createGzip()
       lines.once('error', error => gzip.destroy(error))
       // The file itself is gzip, whatever the client accepts; this is no content coding.
@@ -132,7 +135,7 @@ export function ingestRoutes(app: FastifyInstance, events: EventStore, hooks: In
       const body = request.body instanceof Buffer ? request.body.toString() : ''
       const verdict = readCustomSmtpEvents(body)
       if ('fault' in verdict) return reply.code(400).send(errors(verdict.fault))
-      await events.add(verdict.events)
+      await archive.call('addEvents', verdict.events)
       hooks.onEvents('sendpost', 'stored', verdict.events.length)
       return { accepted: verdict.events.length }
     })
@@ -146,12 +149,12 @@ export function errors(message: string): { errors: { message: string }[] } {
 
 function takeRawBodies(app: FastifyInstance, bytesMax: number): void {
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: bytesMax }, (_, body, done) => done(null, body))
+  app.addContentTypeParser('*', (_: FastifyRequest, body: IncomingMessage) => readBody(body, bytesMax))
 }
 
-function* failureLines(events: EventStore, batch: string): Generator<string> {
-  for (const page of events.failures(batch)) {
-    for (const { line, reason, body } of page) yield `${JSON.stringify({ line, message: reason, event: body })}\n`
+async function* failureLines(archive: Archive, batch: string): AsyncGenerator<string> {
+  for await (const { line, reason, body } of archive.failures(batch)) {
+    yield `${JSON.stringify({ line, message: reason, event: body })}\n`
   }
 }
 

@@ -14,19 +14,18 @@ export interface MailRow {
   readonly bytes: number
 }
 
-/** Rows that one read takes from the database. */
-const pageRows = 200
+/** Mails with an id over `after`, up to and including `through`. */
+export interface MailWindow {
+  readonly after: number
+  readonly through: number
+}
+
+/** What is known of a mail when its last piece is there. */
+export type MailEnvelope = Pick<MailRow, 'from' | 'to' | 'subject' | 'bytes'>
 
 const insertChunk = 'INSERT INTO mail_chunk (mail, n, bytes) VALUES (?, ?, ?)'
 
 const columns = 'id, mail_from, rcpt_to, received, subject, bytes'
-
-/** A mail being received. */
-export interface MailDraft {
-  readonly id: number
-  chunks: number
-  bytes: number
-}
 
 export class MailStore {
   readonly #store: Store
@@ -53,40 +52,33 @@ export class MailStore {
     return this.#run('DELETE FROM mail_chunk WHERE mail NOT IN (SELECT id FROM mail)')
   }
 
-  begin(): MailDraft {
-    return { id: this.#nextId++, chunks: 0, bytes: 0 }
+  /** An id for a mail that begins to come in. */
+  begin(): string {
+    return String(this.#nextId++)
   }
 
-  /** Adds a piece. Resolves when it is stored, which bounds what a fast sender can make us hold. */
-  append(draft: MailDraft, bytes: Uint8Array): Promise<void> {
-    draft.bytes += bytes.length
-    return this.#run(insertChunk, draft.id, draft.chunks++, bytes)
+  /** Adds piece number `n`, from 0. */
+  append(id: string, n: number, bytes: Uint8Array): Promise<void> {
+    return this.#run(insertChunk, Number(id), n, bytes)
   }
 
   /** Adds the last piece and makes the mail visible; durable when resolved. */
-  async finish(draft: MailDraft, last: Uint8Array, mail: Pick<MailRow, 'from' | 'to' | 'subject'>): Promise<MailRow> {
-    draft.bytes += last.length
-    const received = await this.#store.write(() => this.#finish(draft, last, mail))
-    return { id: String(draft.id), received, bytes: draft.bytes, ...mail }
+  finish(id: string, n: number, last: Uint8Array, mail: MailEnvelope): Promise<void> {
+    return this.#store.write(() => this.#finish(Number(id), n, last, mail))
   }
 
   /** Forgets a mail that was not completed. */
-  async abandon(draft: MailDraft): Promise<void> {
-    if (draft.chunks > 0) await this.#run('DELETE FROM mail_chunk WHERE mail = ?', draft.id)
+  abandon(id: string): Promise<void> {
+    return this.#run('DELETE FROM mail_chunk WHERE mail = ?', Number(id))
   }
 
-  *#finish(
-    draft: MailDraft,
-    last: Uint8Array,
-    mail: Pick<MailRow, 'from' | 'to' | 'subject'>,
-  ): Generator<undefined, number> {
+  *#finish(id: number, n: number, last: Uint8Array, mail: MailEnvelope): Generator<undefined, void> {
     this.#latest = Math.max(this.#latest, this.#now())
-    if (last.length > 0) this.#store.sql(insertChunk).run(draft.id, draft.chunks++, last)
+    this.#store.sql(insertChunk).run(id, n, last)
     yield
     this.#store
       .sql('INSERT INTO mail (id, received, mail_from, rcpt_to, subject, bytes) VALUES (?, ?, ?, ?, ?, ?)')
-      .run(draft.id, this.#latest, mail.from, JSON.stringify(mail.to), mail.subject, draft.bytes)
-    return this.#latest
+      .run(id, this.#latest, mail.from, JSON.stringify(mail.to), mail.subject, mail.bytes)
   }
 
   get(id: string): MailRow | undefined {
@@ -95,36 +87,28 @@ export class MailStore {
     return row && readRow(row)
   }
 
-  /** The message, piece by piece. */
-  *content(id: string): Generator<Uint8Array, void> {
-    const read = this.#store.sql('SELECT n, bytes FROM mail_chunk WHERE mail = ? AND n > ? ORDER BY n LIMIT 1')
-    for (let n = -1; ;) {
-      const row = read.get(Number(id), n) as { n: number; bytes: Uint8Array } | undefined
-      if (!row) return
-      yield row.bytes
-      n = row.n
-    }
+  /** Piece number `n` of a message, from 0; undefined after the last. */
+  piece(id: string, n: number): Uint8Array | undefined {
+    const row = this.#store.sql('SELECT bytes FROM mail_chunk WHERE mail = ? AND n = ?').get(Number(id), n)
+    return row?.['bytes'] as Uint8Array | undefined
   }
 
-  /** All mails, oldest first, or the newest `limit` of them. */
-  *pages(limit = Number.POSITIVE_INFINITY): Generator<readonly MailRow[], void> {
+  /** Where a reader begins and ends: with what is stored now, or the newest `limit` of it. */
+  window(limit = Number.POSITIVE_INFINITY): MailWindow {
     const through = this.#committed
-    let after = 0
-    if (Number.isFinite(limit)) {
-      const first = this.#store
-        .sql('SELECT id FROM mail WHERE id <= ? ORDER BY id DESC LIMIT 1 OFFSET ?')
-        .get(through, Math.max(limit - 1, 0))?.['id']
-      if (first !== undefined) after = Number(first) - 1
-    }
-    const read = this.#store.sql(`SELECT ${columns} FROM mail WHERE id > ? AND id <= ? ORDER BY id LIMIT ?`)
-    for (let left = limit; left > 0;) {
-      const rows = read.all(after, through, Math.min(pageRows, left))
-      const last = rows.at(-1)
-      if (!last) return
-      yield rows.map(readRow)
-      after = Number(last['id'])
-      left -= rows.length
-    }
+    if (!Number.isFinite(limit)) return { after: 0, through }
+    const first = this.#store
+      .sql('SELECT id FROM mail WHERE id <= ? ORDER BY id DESC LIMIT 1 OFFSET ?')
+      .get(through, Math.max(limit - 1, 0))?.['id']
+    return { after: first === undefined ? 0 : Number(first) - 1, through }
+  }
+
+  /** The first mails of a window, oldest first. */
+  page(window: MailWindow, rowsMax: number): readonly MailRow[] {
+    return this.#store
+      .sql(`SELECT ${columns} FROM mail WHERE id > ? AND id <= ? ORDER BY id LIMIT ?`)
+      .all(window.after, window.through, rowsMax)
+      .map(readRow)
   }
 
   /** How many mails are kept. */

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { SMTPServer } from 'smtp-server'
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
 import type { HostPort } from '../process/option.ts'
-import type { MailStore } from './mail-store.ts'
+import type { Archive } from './archive.ts'
 import { subjectOf } from './subject.ts'
 
 export interface MailboxLimits {
@@ -40,7 +40,7 @@ const closeMs = 1_500
 /** @throws Error with `code` EADDRINUSE and the like when it can't listen */
 export async function serveMailbox(
   at: HostPort,
-  mails: MailStore,
+  archive: Archive,
   limits: MailboxLimits,
   hooks: MailboxHooks,
 ): Promise<MailboxServer> {
@@ -78,7 +78,7 @@ export async function serveMailbox(
       const envelope = { from: mailFrom ? mailFrom.address : '', to: recipients.get(session.envelope) ?? [] }
       const answer = async () => {
         try {
-          const outcome = await receive(stream, mails, envelope, limits.messageBytesMax)
+          const outcome = await receive(stream, archive, envelope, limits.messageBytesMax)
           if ('refused' in outcome) hooks.onRefused(outcome.refused)
           else hooks.onMail(outcome.bytes)
           callback(null, 'refused' in outcome ? undefined : `caught as ${outcome.id}`)
@@ -118,21 +118,22 @@ type Outcome = { readonly id: string; readonly bytes: number } | { readonly refu
 
 /** Stores a message as it comes in. When it resolves with an id the message is durable. */
 async function receive(
-  stream: AsyncIterable<Buffer> & { readonly sizeExceeded: boolean },
-  mails: MailStore,
+  stream: AsyncIterable<Buffer>,
+  archive: Archive,
   envelope: { readonly from: string; readonly to: readonly string[] },
   bytesMax: number,
 ): Promise<Outcome> {
-  const draft = mails.begin()
+  const id = await archive.call('beginMail')
   let held: Buffer[] = []
   let heldBytes = 0
-  let total = 0
+  let bytes = 0
+  let pieces = 0
   let subject: string | undefined
   try {
     for await (const chunk of stream) {
-      total += chunk.length
+      bytes += chunk.length
       // Past the limit the rest is read, for the client listens only at its end, and forgotten.
-      if (total > bytesMax) {
+      if (bytes > bytesMax) {
         held = []
         continue
       }
@@ -143,17 +144,18 @@ async function receive(
       subject ??= subjectOf(piece)
       held = []
       heldBytes = 0
-      await mails.append(draft, piece)
+      // Waited for: a fast sender can't make us hold more than this.
+      await archive.call('appendMail', id, pieces++, piece)
     }
-    if (total > bytesMax) {
-      await mails.abandon(draft)
+    if (bytes > bytesMax) {
+      if (pieces > 0) await archive.call('abandonMail', id)
       return { refused: 'size' }
     }
     const last = Buffer.concat(held)
-    const mail = await mails.finish(draft, last, { ...envelope, subject: subject ?? subjectOf(last) })
-    return { id: mail.id, bytes: mail.bytes }
+    await archive.call('finishMail', id, pieces, last, { ...envelope, subject: subject ?? subjectOf(last), bytes })
+    return { id, bytes }
   } catch (error) {
-    await mails.abandon(draft).catch(() => undefined)
+    if (pieces > 0) await archive.call('abandonMail', id).catch(() => undefined)
     throw error
   }
 }

@@ -1,10 +1,12 @@
 /** The pages for people: latest events and mails, and a mail with its links. Server-rendered, without scripts. */
 import { readFileSync } from 'node:fs'
+import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { type ParsedMail, simpleParser } from 'mailparser'
-import type { EventFilter, EventRow, EventStore } from './event-store.ts'
+import type { Archive } from './archive.ts'
+import type { EventRow } from './event-store.ts'
 import { linksOf } from './links.ts'
-import type { MailRow, MailStore } from './mail-store.ts'
+import type { MailRow } from './mail-store.ts'
 import { html } from './markup.ts'
 import { mailPage, overview, page } from './page.ts'
 
@@ -27,28 +29,24 @@ const pagePolicy = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-export function pageRoutes(
-  app: FastifyInstance,
-  events: EventStore,
-  mails: MailStore,
-  trackingUrl: string | undefined,
-): void {
+export function pageRoutes(app: FastifyInstance, archive: Archive, trackingUrl: string | undefined): void {
   const style = readFileSync(new URL('style.css', import.meta.url), 'utf8')
   const trackerImages =
     trackingUrl === undefined ? 'http://127.0.0.1:* http://localhost:*' : new URL(trackingUrl).origin
 
   app.get('/style.css', (_, reply) => reply.type('text/css; charset=utf-8').send(style))
 
-  app.get<{ Querystring: Readonly<Record<string, unknown>> }>('/', (request, reply) => {
+  app.get<{ Querystring: Readonly<Record<string, unknown>> }>('/', async (request, reply) => {
     const { query } = request
     const [type, messageId] = [textOf(query['type']), textOf(query['message_id'])]
     const filter = { ...(type !== undefined && { type }), ...(messageId !== undefined && { messageId }) }
     const refreshing = query['refresh'] === '5'
+    const counts = await archive.call('counts')
     const content = overview({
-      events: latestEvents(events, filter),
-      mails: [...mails.pages(rowsMax)].flat().toReversed(),
-      eventsKept: events.count(),
-      mailsKept: mails.count(),
+      events: await archive.latestEvents(filter, rowsMax),
+      mails: (await archive.call('mailPage', await archive.call('mailWindow', rowsMax), rowsMax)).toReversed(),
+      eventsKept: counts.events,
+      mailsKept: counts.mails,
       filter: messageId ?? type,
       refreshing,
     })
@@ -59,7 +57,7 @@ export function pageRoutes(
   })
 
   app.get<{ Params: { id: string }; Querystring: { images?: string } }>('/mail/:id', async (request, reply) => {
-    const mail = mails.get(request.params.id)
+    const mail = await archive.call('mail', request.params.id)
     void reply.type('text/html; charset=utf-8').header('content-security-policy', pagePolicy)
     if (!mail) {
       return reply
@@ -71,7 +69,7 @@ export function pageRoutes(
           ),
         )
     }
-    const parsed = await parse(mails, mail)
+    const parsed = await parse(archive, mail)
     const own = typeof parsed === 'string' ? undefined : parsed
     const markup = htmlOf(own)
     return page(
@@ -87,14 +85,14 @@ export function pageRoutes(
           .map(({ filename, contentType, size }) => ({ name: filename ?? contentType, bytes: size })),
         trouble: typeof parsed === 'string' ? parsed : undefined,
         allImages: request.query.images === 'all',
-        events: own ? eventsOf(events, own) : [],
+        events: own ? await eventsOf(archive, own) : [],
       }),
     )
   })
 
   app.get<{ Params: { id: string }; Querystring: { images?: string } }>('/mail/:id/html', async (request, reply) => {
-    const mail = mails.get(request.params.id)
-    const parsed = mail ? await parse(mails, mail) : undefined
+    const mail = await archive.call('mail', request.params.id)
+    const parsed = mail ? await parse(archive, mail) : undefined
     const markup = typeof parsed === 'string' ? undefined : htmlOf(parsed)
     const images = request.query.images === 'all' ? 'http: https: data:' : `${trackerImages} data:`
     // A mail is a stranger's page: no scripts, no forms, nothing of ours in reach, links open a tab of their own.
@@ -110,15 +108,11 @@ export function pageRoutes(
   })
 }
 
-function latestEvents(events: EventStore, filter: EventFilter): readonly EventRow[] {
-  return [...events.pages(filter, rowsMax)].flat().toReversed()
-}
-
 /** The message taken apart, or why it is not. */
-async function parse(mails: MailStore, mail: MailRow): Promise<ParsedMail | string> {
+async function parse(archive: Archive, mail: MailRow): Promise<ParsedMail | string> {
   if (mail.bytes > shownBytesMax) return 'This mail is too large to be shown here; fetch it as received.'
   try {
-    return await simpleParser(Buffer.concat([...mails.content(mail.id)]), {
+    return await simpleParser(Readable.from(archive.mailContent(mail.id), { objectMode: true, highWaterMark: 1 }), {
       skipHtmlToText: true,
       skipTextToHtml: true,
       skipTextLinks: true,
@@ -135,12 +129,15 @@ function htmlOf(parsed: ParsedMail | undefined): string | undefined {
 }
 
 /** Events that bear one of the ids that the message carries. */
-function eventsOf(events: EventStore, parsed: ParsedMail): readonly EventRow[] {
+async function eventsOf(archive: Archive, parsed: ParsedMail): Promise<readonly EventRow[]> {
   const ids = ['x-sp-message-id', 'x-sendpost-message-uuid']
     .map(name => parsed.headers.get(name))
     .filter(value => typeof value === 'string')
-  const found = ids.flatMap(messageId => latestEvents(events, { messageId }))
-  return found.toSorted((a, b) => b.seq - a.seq).slice(0, rowsMax)
+  const found = await Promise.all(ids.map(messageId => archive.latestEvents({ messageId }, rowsMax)))
+  return found
+    .flat()
+    .toSorted((a, b) => b.seq - a.seq)
+    .slice(0, rowsMax)
 }
 
 function splitHeader(line: string): readonly [string, string] {

@@ -1,19 +1,19 @@
 /** The JSON API: what was stored, as NDJSON, and the mailbox. Everything streams; memory does not grow with the answer. */
 import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
-import { eventLine } from './event-line.ts'
-import type { EventFilter, EventStore } from './event-store.ts'
+import type { Archive } from './archive.ts'
+import type { EventFilter } from './event-store.ts'
 import { errors } from './ingest-routes.ts'
-import type { MailRow, MailStore } from './mail-store.ts'
+import type { MailRow } from './mail-store.ts'
 import { readTime } from './time.ts'
 
 type Query = Readonly<Record<string, string | string[] | undefined>>
 
-export function queryRoutes(app: FastifyInstance, events: EventStore, mails: MailStore): void {
+export function queryRoutes(app: FastifyInstance, archive: Archive): void {
   app.get<{ Querystring: Query }>('/api/events', (request, reply) => {
     const asked = readEventQuery(request.query)
     if ('fault' in asked) return reply.code(400).send(errors(asked.fault))
-    return reply.type('application/x-ndjson').send(streamOf(eventPages(events, asked.filter, asked.limit)))
+    return reply.type('application/x-ndjson').send(streamOf(archive.eventLines(asked.filter, asked.limit)))
   })
 
   app.get<{ Querystring: Query }>('/api/mailbox', (request, reply) => {
@@ -27,17 +27,17 @@ export function queryRoutes(app: FastifyInstance, events: EventStore, mails: Mai
     const { to } = query
     const matches = (mail: MailRow) =>
       mail.received >= since && (typeof to !== 'string' || mail.to.some(one => one.toLowerCase() === to.toLowerCase()))
-    return reply.type('application/json; charset=utf-8').send(streamOf(mailPages(mails, matches, limit)))
+    return reply.type('application/json; charset=utf-8').send(streamOf(mailArray(archive, matches, limit)))
   })
 
-  app.get<{ Params: { id: string } }>('/api/mailbox/:id', (request, reply) => {
-    const mail = mails.get(request.params.id)
+  app.get<{ Params: { id: string } }>('/api/mailbox/:id', async (request, reply) => {
+    const mail = await archive.call('mail', request.params.id)
     if (!mail) return reply.code(404).send(errors('no such mail'))
     return reply
       .type('message/rfc822')
       .header('content-length', mail.bytes)
       .header('content-disposition', `inline; filename="${mail.id}.eml"`)
-      .send(streamOf(mails.content(mail.id)))
+      .send(streamOf(archive.mailContent(mail.id)))
   })
 }
 
@@ -53,24 +53,24 @@ export function mailSummary(mail: MailRow): Record<string, unknown> {
   }
 }
 
-function streamOf(chunks: Iterable<string | Uint8Array>): Readable {
+function streamOf(chunks: AsyncIterable<string | Uint8Array>): Readable {
   // One chunk ahead, no more: a reader that is slow, or gone, holds nothing up.
   return Readable.from(chunks, { objectMode: true, highWaterMark: 1 })
 }
 
-function* eventPages(events: EventStore, filter: EventFilter, limit: number): Generator<Buffer> {
-  for (const page of events.pages(filter, limit)) yield Buffer.from(page.map(eventLine).join(''))
-}
-
-function* mailPages(mails: MailStore, matches: (mail: MailRow) => boolean, limit: number): Generator<Buffer> {
+async function* mailArray(
+  archive: Archive,
+  matches: (mail: MailRow) => boolean,
+  limit: number,
+): AsyncGenerator<string> {
   let separator = '['
-  for (const page of mails.pages(limit)) {
+  for await (const page of archive.mailPages(limit)) {
     const found = page.filter(matches).map(mail => JSON.stringify(mailSummary(mail)))
     if (found.length === 0) continue
-    yield Buffer.from(`${separator}\n${found.join(',\n')}`)
+    yield `${separator}\n${found.join(',\n')}`
     separator = ','
   }
-  yield Buffer.from(separator === '[' ? '[]\n' : '\n]\n')
+  yield separator === '[' ? '[]\n' : '\n]\n'
 }
 
 const eventParameters: ReadonlySet<string> = new Set(['type', 'message_id', 'recipient', 'since', 'after', 'limit'])

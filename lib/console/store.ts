@@ -11,6 +11,7 @@
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { StoreError } from './store-error.ts'
 import { DatabaseSync, type Database, type StatementSync } from './sqlite.ts'
 
 /** Version of the tables, kept in SQLite's `user_version`. */
@@ -52,7 +53,7 @@ const schema = `
     reason TEXT NOT NULL,
     body TEXT NOT NULL
   ) STRICT;
-  CREATE INDEX failure_by_batch ON failure (batch);
+  CREATE INDEX failure_by_batch ON failure (batch, line);
 
   CREATE TABLE mail (
     id INTEGER PRIMARY KEY,
@@ -82,11 +83,6 @@ interface Job {
   readonly reject: (error: Error) => void
   result?: unknown
   failure?: Error
-}
-
-/** The database can't be opened; the message names it and the fix. */
-export class StoreError extends Error {
-  override readonly name = 'StoreError'
 }
 
 export class Store {
