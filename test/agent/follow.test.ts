@@ -1,0 +1,162 @@
+/** The whole agent, following a log that is written while it runs. */
+import assert from 'node:assert/strict'
+import { appendFileSync, copyFileSync, existsSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { readFileSync, rmSync } from 'node:fs'
+import { startProcess, until } from '../support/process.ts'
+import { agentUnderTest, deliveryLines, missing, root, uuidOf } from './agent-under-test.ts'
+
+const all = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, index) => deliveryLines(from + index)).join('')
+
+test('the agent waits for a log that is not there, says so, and reads it when it appears', async context => {
+  const agent = await agentUnderTest(context)
+  await agent.start()
+  await until('health to name the log', async () => (await agent.health()).reasons['log'])
+  writeFileSync(agent.logPath, all(0, 3))
+  await until('three events', () => agent.endpoint.events.length === 3)
+  assert.equal((await agent.health()).status, 'ok')
+  const [event] = agent.endpoint.events
+  assert.equal(event?.message_id, uuidOf(0))
+  assert.equal(event.event_type, 'delivered')
+  assert.equal(event.smtp_code, 250)
+  assert.equal(event.recipient, 'r0@example.com')
+  assert.match(event.timestamp ?? '', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
+  assert.equal(agent.endpoint.requests[0]?.key, 'test-key')
+  assert.deepEqual(agent.endpoint.flaws, [])
+})
+
+test('at its first start the agent reports nothing of old, but knows the messages under way', async context => {
+  const agent = await agentUnderTest(context)
+  const lines = deliveryLines(1).split('\n')
+  writeFileSync(agent.logPath, `${deliveryLines(0)}${lines.slice(0, 3).join('\n')}\n`)
+  await agent.start()
+  await until('the old lines to be read', async () => (await agent.metric('agent_lag_bytes')) === 0)
+  appendFileSync(agent.logPath, lines.slice(3).join('\n'))
+  await until('the event', () => agent.endpoint.events.length > 0)
+  assert.deepEqual(
+    agent.endpoint.events.map(event => event.message_id),
+    [uuidOf(1)],
+  )
+})
+
+test('a line counts when its end is there, whatever it is cut into', async context => {
+  const agent = await agentUnderTest(context)
+  await agent.start()
+  const text = all(0, 2)
+  for (let at = 0; at < text.length; at += 97) {
+    appendFileSync(agent.logPath, text.slice(at, at + 97))
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+  await until('both events', () => missing(agent.endpoint, 2).length === 0)
+  assert.equal(agent.endpoint.events[1]?.smtp_description, '250 2.0.0 Ok: queued as 1')
+})
+
+test('a file that was renamed is read on until the new one takes over', async context => {
+  const agent = await agentUnderTest(context)
+  await agent.start()
+  appendFileSync(agent.logPath, all(0, 10))
+  await until('ten events', () => missing(agent.endpoint, 10).length === 0)
+  renameSync(agent.logPath, `${agent.logPath}.1`)
+  // The logger has not been told yet.
+  appendFileSync(`${agent.logPath}.1`, all(10, 20))
+  writeFileSync(agent.logPath, all(20, 30))
+  await until('all events', () => missing(agent.endpoint, 30).length === 0)
+  assert.equal(agent.endpoint.events.length, 30)
+})
+
+test('after copytruncate the copy is read to its end, then the log from its beginning', async context => {
+  const agent = await agentUnderTest(context)
+  await agent.start()
+  appendFileSync(agent.logPath, all(0, 10))
+  await until('ten events', () => missing(agent.endpoint, 10).length === 0)
+  for (let round = 1; round <= 3; round++) {
+    appendFileSync(agent.logPath, all(round * 10, round * 10 + 5))
+    if (existsSync(`${agent.logPath}.1`)) renameSync(`${agent.logPath}.1`, `${agent.logPath}.2`)
+    copyFileSync(agent.logPath, `${agent.logPath}.1`)
+    truncateSync(agent.logPath)
+    // Longer than before: only its beginning shows that it is another file.
+    appendFileSync(agent.logPath, all(round * 10 + 5, round * 10 + 10))
+    await until('all events', () => missing(agent.endpoint, round * 10 + 10).length === 0)
+  }
+  assert.equal(agent.endpoint.events.length, 40)
+})
+
+test('what was rotated while the agent was down is read first, oldest first, compressed or not', async context => {
+  const agent = await agentUnderTest(context)
+  const first = await agent.start()
+  appendFileSync(agent.logPath, all(0, 10))
+  await until('ten events', () => missing(agent.endpoint, 10).length === 0)
+  assert.equal((await first.stop()).code, 0)
+  appendFileSync(agent.logPath, all(10, 20))
+  writeFileSync(`${agent.logPath}.2.gz`, gzipSync(readFileSync(agent.logPath)))
+  rmSync(agent.logPath)
+  writeFileSync(`${agent.logPath}.1`, all(20, 30))
+  writeFileSync(agent.logPath, all(30, 40))
+  await agent.start()
+  await until('all events', () => missing(agent.endpoint, 40).length === 0)
+  assert.deepEqual(
+    agent.endpoint.events.map(event => event.recipient),
+    Array.from({ length: 40 }, (_, number) => `r${number}@example.com`),
+  )
+  assert.equal(await agent.metric('agent_log_gap_total'), 0)
+})
+
+test('a log that was rotated away unread is a gap, which is said', async context => {
+  const agent = await agentUnderTest(context)
+  const first = await agent.start()
+  appendFileSync(agent.logPath, all(0, 10))
+  await until('ten events', () => missing(agent.endpoint, 10).length === 0)
+  await first.stop()
+  rmSync(agent.logPath)
+  writeFileSync(agent.logPath, all(20, 30))
+  await agent.start()
+  await until('the rest', () => agent.endpoint.events.length === 20)
+  assert.equal(await agent.metric('agent_log_gap_total'), 1)
+  assert.match((await agent.health()).reasons['gap'] ?? '', /rotated away/)
+})
+
+test('NULs, invalid UTF-8, lines without end and lines of megabytes cost only themselves', async context => {
+  const agent = await agentUnderTest(context)
+  await agent.start()
+  appendFileSync(agent.logPath, deliveryLines(0))
+  appendFileSync(agent.logPath, Buffer.alloc(300_000))
+  appendFileSync(agent.logPath, deliveryLines(1))
+  appendFileSync(agent.logPath, Buffer.from([0xff, 0xfe, 10, 13, 10]))
+  appendFileSync(agent.logPath, `${'x'.repeat(2_000_000)}\n${deliveryLines(2)}`)
+  await until('three events', () => missing(agent.endpoint, 3).length === 0)
+  assert.equal(agent.endpoint.events.length, 3)
+  assert.ok((await agent.metric('agent_skipped_bytes_total{what="overlong"}')) > 1_900_000)
+})
+
+test('standard input ends with everything uploaded', async context => {
+  const agent = await agentUnderTest(context)
+  const process = await startProcess(
+    'node',
+    [
+      `${root}cmd/agent.ts`,
+      '--log-path=-',
+      `--state-dir=${agent.stateDir}`,
+      `--endpoint=${agent.endpoint.url}`,
+      `--metrics-hostport=127.0.0.1:${agent.metricsPort}`,
+    ],
+    { env: { SENDPOST_API_KEY: 'test-key' }, input: all(0, 250) },
+  )
+  assert.equal((await process.exited).code, 0)
+  assert.deepEqual(missing(agent.endpoint, 250), [])
+  assert.equal(agent.endpoint.events.length, 250)
+})
+
+test('a second agent on the same state refuses, the first goes on', async context => {
+  const agent = await agentUnderTest(context)
+  await agent.start()
+  const second = await startProcess(
+    'node',
+    [`${root}cmd/agent.ts`, `--state-dir=${agent.stateDir}`, '--metrics-hostport=127.0.0.1:0'],
+    { env: { SENDPOST_API_KEY: 'test-key' }, input: '' },
+  )
+  assert.equal((await second.exited).code, 1)
+  writeFileSync(agent.logPath, all(0, 1))
+  await until('the event', () => agent.endpoint.events.length === 1)
+})
