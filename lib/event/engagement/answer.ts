@@ -54,7 +54,7 @@ export function page(kind: AnswerKind, status: number, html: string): Answer {
 }
 
 /** GIF89a, one transparent pixel, 43 bytes. */
-const transparentGif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64')
+const transparentGif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==', 'base64')
 
 /** The tracking pixel. Web mail shows it on pages of another site, which must stay possible. */
 export const pixel: Answer = answer(

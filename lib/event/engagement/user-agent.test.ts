@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { userAgentBytesMax, userAgentText } from './user-agent-text.ts'
 import { UserAgents, type UserAgent } from './user-agent.ts'
 
