@@ -12,25 +12,33 @@
  * 16: there is a name. An id in SparkPost form is its 8 bytes after `0000`, 11 characters; another id and the name are
  * texts with an end, the URL is a text up to the end, absent when empty; see `text-code.ts` for texts.
  */
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import type { EngagementType } from '../event/event.ts'
 import { isUsableMessageId } from '../record/message-id.ts'
 import type { LinkKeys } from './keys.ts'
 import type { TrackedLink } from './link.ts'
+import { macChars, macOf } from './mac.ts'
 import { isRedirectTarget } from './redirect-target.ts'
-import { decodeText, encodeText } from './text-code.ts'
+import { alphabet, textUnitsMax } from './text-code.ts'
+import { decodeText } from './decode-text.ts'
+import { encodeText } from './encode-text.ts'
 
 /** First character of every token of this format. */
 export const tokenVersion = '1'
 /** Longest token, in characters: proxies take request lines of 8 KiB. */
 export const tokenCharsMax = 8000
-/** Longest URL that can be tracked, in UTF-16 code units. */
-export const urlUnitsMax = 4096
+/** Longest URL that may be tracked, in UTF-16 code units; whether one really fits says `isTrackableUrl`. */
+export const urlUnitsMax = textUnitsMax
 /** Longest link name, in bytes of UTF-8. */
 export const linkNameBytesMax = 63
 
-const contentStart = 19
 const macStart = 3
+const contentStart = macStart + macChars
+// Working space: verifying is synchronous and never nested.
+const claimed = Buffer.alloc(macChars)
+const expected = Buffer.alloc(macChars)
+/** What a token has beside the URL, at most: id and name of nothing but the rarest characters. */
+const otherCharsMax = 500
 const compactId = 8
 const named = 16
 
@@ -65,9 +73,15 @@ export type TokenVerdict =
 export function signToken(link: TrackedLink, keys: LinkKeys): string {
   const head = tokenVersion + keys.signing.id
   const content = encodeLink(link)
-  const token = head + macOf(keys.signing.secret, head + content) + content
-  if (token.length > tokenCharsMax) throw new RangeError('link too long for a token')
-  return token
+  if (contentStart + content.length > tokenCharsMax) throw new RangeError('link too long for a token')
+  return head + macOf(keys.signing.secret, head + content) + content
+}
+
+/** Whether `signToken` takes a link to this URL, whatever the usable id and name. */
+export function isTrackableUrl(url: string): boolean {
+  if (url.length > urlUnitsMax || !isRedirectTarget(url)) return false
+  // Even of nothing but the rarest characters 2,000 fit.
+  return url.length <= 2000 || encodeText(url).length <= tokenCharsMax - otherCharsMax
 }
 
 /** What a token says, when we signed it. Never throws, whatever the text. */
@@ -77,9 +91,9 @@ export function verifyToken(token: string, keys: LinkKeys): TokenVerdict {
   const key = keys.find(keyId)
   if (key === undefined) return { ok: false, reason: 'unknown-key', keyId }
   const content = token.slice(contentStart)
-  const expected = macOf(key.secret, token.slice(0, macStart) + content)
-  if (!timingSafeEqual(Buffer.from(token.slice(macStart, contentStart), 'latin1'), Buffer.from(expected, 'latin1')))
-    return { ok: false, reason: 'forged', keyId }
+  claimed.write(token.slice(macStart, contentStart), 'latin1')
+  expected.write(macOf(key.secret, token.slice(0, macStart) + content), 'latin1')
+  if (!timingSafeEqual(claimed, expected)) return { ok: false, reason: 'forged', keyId }
   if (key.state === 'revoked') return { ok: false, reason: 'revoked', keyId }
   const link = decodeLink(content)
   return link ? { ok: true, link, keyId } : { ok: false, reason: 'malformed', keyId }
@@ -99,13 +113,6 @@ export function hasTokenForm(text: string): boolean {
   return text.length > contentStart && text.length <= tokenCharsMax && /^1[\w-]+$/.test(text)
 }
 
-function macOf(secret: Parameters<typeof createHmac>[1], text: string): string {
-  return createHmac('sha256', secret)
-    .update(text)
-    .digest('base64url')
-    .slice(0, contentStart - macStart)
-}
-
 function encodeLink({ action, messageId, url, linkName }: TrackedLink): string {
   if (!isUsableMessageId(messageId)) throw new RangeError('message id not usable in a link')
   if (linkName !== undefined && (linkName === '' || Buffer.byteLength(linkName) > linkNameBytesMax))
@@ -115,7 +122,7 @@ function encodeLink({ action, messageId, url, linkName }: TrackedLink): string {
   const compact = /^0000[0-9a-f]{16}$/.test(messageId)
   const kind = actions.indexOf(action) + (compact ? compactId : 0) + (linkName === undefined ? 0 : named)
   return (
-    Buffer.of(kind << 2).toString('base64url')[0]! +
+    alphabet[kind]! +
     (compact ? Buffer.from(messageId.slice(4), 'hex').toString('base64url') : encodeText(messageId, true)) +
     (linkName === undefined ? '' : encodeText(linkName, true)) +
     (url === undefined ? '' : encodeText(url))
@@ -123,7 +130,7 @@ function encodeLink({ action, messageId, url, linkName }: TrackedLink): string {
 }
 
 function decodeLink(content: string): TrackedLink | undefined {
-  const kind = Buffer.from(`${content[0]}A`, 'base64url')[0]! >> 2
+  const kind = alphabet.indexOf(content[0]!)
   const action = actions[kind & 7]
   if (action === undefined || kind >= 32) return undefined
   let next = 1

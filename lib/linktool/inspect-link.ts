@@ -1,0 +1,50 @@
+/** What can be said of a link, for people. */
+import type { LinkKeys, LinkKeyState } from '../link/keys.ts'
+import { decodeLegacyToken } from '../link/legacy-token.ts'
+import { tokenOfUrl } from '../link/link-url.ts'
+import { readUnverifiedToken, tokenVersion, verifyToken } from '../link/token.ts'
+import { messageIdTime } from '../record/message-id.ts'
+
+export interface InspectedLink {
+  /** Whose format it is. */
+  readonly format: string
+  readonly signature: 'valid' | 'revoked' | 'forged' | 'unknown-key' | 'malformed' | 'unchecked' | 'none'
+  readonly keyId?: string
+  readonly keyState?: LinkKeyState
+  readonly action?: string
+  readonly messageId?: string
+  /** When the message was stamped, ISO 8601, for ids in SparkPost form. */
+  readonly stamped?: string
+  readonly linkName?: string
+  /** Only the links of the 2020 project have it. */
+  readonly recipient?: string
+  readonly url?: string
+}
+
+/**
+ * @param keys undefined: the signature is not checked
+ * @returns undefined for a text that is no link we can read
+ */
+export function inspectLink(link: string, keys: LinkKeys | undefined): InspectedLink | undefined {
+  const token = tokenOfUrl(link)
+  const read = readUnverifiedToken(token)
+  if (read) {
+    const verdict = keys && verifyToken(token, keys)
+    const keyState = keys?.find(read.keyId)?.state
+    return {
+      format: `version ${tokenVersion}`,
+      signature: verdict === undefined ? 'unchecked' : verdict.ok ? 'valid' : verdict.reason,
+      keyId: read.keyId,
+      ...(keyState && { keyState }),
+      ...read.link,
+      ...stamped(read.link.messageId),
+    }
+  }
+  const legacy = decodeLegacyToken(token)
+  return legacy && { format: '2020 project', signature: 'none', ...legacy, ...stamped(legacy.messageId) }
+}
+
+function stamped(messageId: string): { stamped?: string } {
+  const time = messageIdTime(messageId)
+  return time === undefined ? {} : { stamped: new Date(time).toISOString() }
+}
