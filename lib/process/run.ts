@@ -120,6 +120,8 @@ export async function run<Table extends OptionTable>(
         serveMetrics(common.metricsHostport!, metrics, health),
       )
     }
+    // Asked before it listens, it must not say that all is well.
+    health.set('start', 'is starting')
     const running = await program.start({
       settings,
       operands: line.operands,
@@ -129,6 +131,7 @@ export async function run<Table extends OptionTable>(
       stopping: stop.signal,
       onReload: reload => reloads.push(reload),
     })
+    health.set('start', undefined)
     const stopped = new Promise<void>(resolve => {
       if (stop.signal.aborted) resolve()
       stop.signal.addEventListener('abort', () => resolve(), { once: true })

@@ -168,8 +168,9 @@ after(async () => {
 
 test('a message goes out wrapped, and all that becomes of it comes back as events', async () => {
   // Out: a real client, a real MTA.
+  // swaks itself ends the last line.
   const file = join(dir, 'message.eml')
-  writeFileSync(file, message)
+  writeFileSync(file, message.trimEnd())
   const swaks = await run('swaks', [
     ...['--server', `127.0.0.1:${wrapperPort}`, '--from', 'bounce@shop.example', '--to', recipient],
     ...['--data', `@${file}`],
