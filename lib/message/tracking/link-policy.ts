@@ -1,5 +1,6 @@
 /** Which links are wrapped, and why the others are not. Pure; the wrapper and `linktool explain` both ask it. */
 import type { EngagementType } from '../../event/event.ts'
+import { isTrackableUrl, urlUnitsMax } from '../../link/token.ts'
 import { decodeAttributeValue } from '../html/attribute-value.ts'
 import type { HtmlAttribute } from '../html/scan-html.ts'
 import { decodeText, isUtf8 } from '../mime/charset.ts'
@@ -19,7 +20,7 @@ export type SkipReason =
   | 'ambiguous-tag'
   /** Characters that are not in the part's charset. */
   | 'charset'
-  /** http or https, but not a URL with a host; or longer than `urlCharsMax`. */
+  /** http or https, but not a URL with a host; or longer than a token can hold. */
   | 'malformed-url'
   /** In text: no clear end. */
   | 'unclear-end'
@@ -43,8 +44,6 @@ export interface LinkElement {
   readonly ambiguous: boolean
 }
 
-/** Longest URL that is wrapped, in characters. */
-export const urlCharsMax = 8192
 /** Longest `target_link_name`, in bytes of UTF-8. */
 export const linkNameBytesMax = 63
 
@@ -103,14 +102,14 @@ export function judgeUrl(
   if (written.startsWith('#')) return skip('fragment')
   // The scheme as it is written: only who has something to hide writes it in character references.
   if (!/^https?:/i.test(written)) return skip(leftAlone(written))
-  if (written.length > urlCharsMax * 6) return skip('malformed-url')
+  if (written.length > urlUnitsMax * 6) return skip('malformed-url')
   const text = urlText(written, context.charset)
   if (text === undefined) return skip('charset')
   const url = decodeAttributeValue(text)
   if (templates.test(url)) return skip('template')
   const host = urlHost(url)
-  // oxlint-disable-next-line no-control-regex -- control characters are what a URL must not have
-  if (host === undefined || url.length > urlCharsMax || /[\u0000-\u001F\u007F]/.test(url)) return skip('malformed-url')
+  // What the tracker would not redirect to, or no token can hold, is no link of ours.
+  if (host === undefined || !isTrackableUrl(url)) return skip('malformed-url')
   if (host === context.trackingHost) return skip('tracking-host')
   return { wrap: true, url }
 }
