@@ -213,7 +213,7 @@ export class CommentEnds {
     if (html.startsWith('--', open + 2)) return this.#commentEnd(open + 4)
     // The standard ends this at the first `>`, other readers at `]]>`; what lies between is left alone.
     if (html.startsWith('[CDATA[', open + 2)) {
-      if (this.#cdata !== -1 && this.#cdata < open) this.#cdata = html.indexOf(']]>', open)
+      if (this.#cdata !== -1 && this.#cdata <= open) this.#cdata = html.indexOf(']]>', open)
       if (this.#cdata !== -1) return this.#cdata + 3
     }
     const close = html.indexOf('>', open + 2)

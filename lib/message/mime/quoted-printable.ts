@@ -30,14 +30,11 @@ export class QuotedPrintableText implements BodyText {
     let column = 0
     let segment = 0
     for (const { start, end, text } of edits) {
-      segment = this.#segmentOf(start, segment)
-      const encodedStart = Math.max(from, start + (this.#shift[segment] ?? 0))
-      let encodedEnd = encodedStart
-      if (end > start) {
-        segment = this.#segmentOf(end - 1, segment)
-        const last = end - 1 + (this.#shift[segment] ?? 0)
-        encodedEnd = last + (isEscape(encoded, last) ? 3 : 1)
-      }
+      // Behind the character before it: a soft break or padding that follows is not to become text.
+      segment = this.#segmentOf(start - 1, segment)
+      const encodedStart = this.#encodedEnd(start, segment)
+      segment = this.#segmentOf(end - 1, segment)
+      const encodedEnd = this.#encodedEnd(end, segment)
       const kept = encoded.slice(from, encodedStart)
       const lastLine = kept.lastIndexOf('\r\n')
       column = lastLine === -1 ? column + kept.length : kept.length - lastLine - 2
@@ -55,6 +52,13 @@ export class QuotedPrintableText implements BodyText {
       }
     }
     return { bytes: Buffer.from(out + encoded.slice(from), 'latin1') }
+  }
+
+  /** Behind the character before a decoded place. */
+  #encodedEnd(place: number, segment: number): number {
+    if (place === 0) return 0
+    const last = place - 1 + (this.#shift[segment] ?? 0)
+    return last + (isEscape(this.#encoded, last) ? 3 : 1)
   }
 
   #segmentOf(place: number, from: number): number {

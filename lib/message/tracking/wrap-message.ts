@@ -71,8 +71,8 @@ export class MessageWrapper {
   #out: Buffer[] = []
 
   /**
-   * @param planFor called once, when the message's header is complete; never for a message whose header passes the
-   * limits
+   * @param planFor called once, when the message's header is complete; never for one of more than `headerBytesMax`,
+   * which passes without a stamp
    */
   constructor(planFor: (header: HeaderBlock) => TrackingPlan, limits: WrapLimits = defaultLimits) {
     this.#planFor = planFor
@@ -171,11 +171,6 @@ export class MessageWrapper {
 
   #beginMessage(header: HeaderBlock, start: number, bodyStart: number): void {
     this.#header = header
-    if (lineCount(header.text) > this.#limits.headerLinesMax) {
-      this.#tally.skip('header-too-large')
-      this.#mode = 'rest'
-      return
-    }
     const plan = this.#planFor(header)
     this.#plan = plan
     const optOuts = applyOptOutHeaders(header, plan)
@@ -194,8 +189,10 @@ export class MessageWrapper {
     this.#switches = optOuts.switches
     const { trackOpen, trackInitialOpen, trackClick, trackText } = optOuts.switches
     const isTracked = trackOpen || trackInitialOpen || trackClick || trackText
-    if (isSigned && isTracked) this.#tally.skip('dkim-signed')
-    if (isTracked && !isSigned) {
+    const isTooLong = lineCount(header.text) > this.#limits.headerLinesMax
+    if (isTracked && isTooLong) this.#tally.skip('header-too-large')
+    else if (isTracked && isSigned) this.#tally.skip('dkim-signed')
+    if (isTracked && !isSigned && !isTooLong) {
       this.#beginPart(header, start, bodyStart, edits)
       return
     }
