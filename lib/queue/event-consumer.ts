@@ -51,6 +51,8 @@ export class EventConsumer {
   /** Partitions of which Redis may hold entries for us that we don't know of. */
   readonly #unsure = new Set<number>()
   #wake: () => void = () => undefined
+  /** Entries to ask of a partition; 0 while nobody waits for any. */
+  #wanted = 0
   #timer: NodeJS.Timeout | undefined
   #tending: Promise<void> | undefined
   #isClosed = false
@@ -105,9 +107,11 @@ export class EventConsumer {
       const restMs = deadline - performance.now()
       if (restMs <= 0) break
       const woken = new Promise<void>(resolve => (this.#wake = resolve))
-      this.#startReaders(max)
+      this.#wanted = Math.min(max, Math.max(readMin, Math.ceil(max / this.#connection.partitions)))
+      this.#startReaders()
       const timer = setTimeout(this.#wake, restMs)
       await woken
+      this.#wanted = 0
       clearTimeout(timer)
       // What other partitions answered meanwhile is worth a turn of the event loop.
       await new Promise(setImmediate)
@@ -187,6 +191,7 @@ export class EventConsumer {
         new PartitionReader({
           ...this.#options,
           onEntries: (partition, entries) => this.#arrived(partition, entries),
+          onIdle: reader => reader.start(this.#wanted),
           onLost: partition => this.#unsure.add(partition),
           createGroup: partition => this.#createGroup(partition),
         }),
@@ -198,13 +203,12 @@ export class EventConsumer {
     }
     for (const partition of all) this.#unsure.add(partition)
     this.#tend()
-    this.#wake()
+    if (this.#wanted > 0) this.#startReaders()
   }
 
-  #startReaders(max: number): void {
+  #startReaders(): void {
     if (!this.#connection.isUsable) return
-    const each = Math.max(readMin, Math.ceil(max / this.#connection.partitions))
-    for (const reader of this.#readers) reader.start(Math.min(each, max))
+    for (const reader of this.#readers) reader.start(this.#wanted)
     if (this.#unsure.size > 0) this.#tend()
   }
 

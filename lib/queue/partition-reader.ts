@@ -28,6 +28,8 @@ export interface PartitionReaderOptions extends RedisHooks {
   readonly onEntries: (partition: number, entries: readonly EntryReply[]) => void
   /** Told when an answer was lost: Redis may have given entries to this consumer that never arrived. */
   readonly onLost: (partition: number) => void
+  /** Told when a read has ended, with or without entries. */
+  readonly onIdle: (reader: PartitionReader) => void
   /** Asked to make stream and group, when somebody removed them. */
   readonly createGroup: (partition: number) => Promise<void>
 }
@@ -48,8 +50,11 @@ export class PartitionReader {
 
   /** Begins to read, up to `max` entries a partition, unless it does already. Ends at the first entries or after `blockMs`. */
   start(max: number): void {
-    if (this.#isClosed || this.#reading || this.partitions.length === 0) return
-    this.#reading = this.#read(max).finally(() => (this.#reading = undefined))
+    if (max === 0 || this.#isClosed || this.#reading || this.partitions.length === 0) return
+    this.#reading = this.#read(max).finally(() => {
+      this.#reading = undefined
+      if (!this.#isClosed) this.#options.onIdle(this)
+    })
   }
 
   /** Waits for the read under way, so that nothing it brings is lost, then gives up the connection. */
@@ -60,6 +65,7 @@ export class PartitionReader {
   }
 
   async #read(max: number): Promise<void> {
+    await this.#ready()
     if (this.partitions.length === 1) {
       await this.#readPartition(this.partitions[0]!, max, blockMs)
       return
@@ -68,6 +74,21 @@ export class PartitionReader {
     if (found.some(Boolean)) return
     this.#turn = (this.#turn + 1) % this.partitions.length
     await this.#readPartition(this.partitions[this.#turn]!, max, sharedBlockMs)
+  }
+
+  /** Waits a moment for the connection, which may just be being made. */
+  #ready(): Promise<void> {
+    const redis = this.#redis
+    if (redis.status === 'ready') return Promise.resolve()
+    return new Promise(resolve => {
+      const settle = () => {
+        redis.off('ready', settle)
+        clearTimeout(timer)
+        resolve()
+      }
+      const timer = setTimeout(settle, blockMs)
+      redis.on('ready', settle)
+    })
   }
 
   /** @returns whether something was there */

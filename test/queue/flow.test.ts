@@ -1,74 +1,116 @@
 /** Events go in at one end and come out at the other, records are found. */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
-import pino from 'pino'
-import { Registry } from 'prom-client'
-import { EventConsumer, type QueuedEvent } from '../../lib/queue/event-consumer.ts'
-import { EventProducer } from '../../lib/queue/event-producer.ts'
+import { after, afterEach, before, describe, it } from 'node:test'
 import { RecordStore } from '../../lib/record/record-store.ts'
-import { randomEventId } from '../../lib/event/event-id.ts'
-import type { TrackingEvent } from '../../lib/event/event.ts'
-import { Health } from '../../lib/process/health.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
+import { until } from '../support/process.ts'
+import { closeAll, expectAll, finish, hooks, metric, newEvent, openConsumer, openProducer } from './queue-under-test.ts'
 
-let redis: TestRedis
-let dir: string
-before(async () => {
-  redis = await startRedis()
-  dir = await mkdtemp(join(tmpdir(), 'mta-queue-'))
-})
-after(async () => {
-  await redis.stop()
-  await rm(dir, { recursive: true, force: true })
-})
-
-const hooks = () => ({
-  redisUrl: redis.url,
-  partitions: 4,
-  log: pino({ level: 'silent' }),
-  health: new Health(),
-  metrics: new Registry(),
-})
-
-const event = (n: number): TrackingEvent => ({
-  type: 'click',
-  id: randomEventId(),
-  messageId: `0000${String(n).padStart(16, '0')}`,
-  at: 1_700_000_000_000 + n,
-  url: `https://example.com/${n}`,
-})
+afterEach(closeAll)
 
 describe('the queue', () => {
-  it('hands out every event pushed, once', async () => {
-    const producer = await EventProducer.open({ ...hooks(), prefix: 'test', spillDir: join(dir, 'spill') })
-    const consumer = await EventConsumer.open({ ...hooks(), consumer: 'one', leaseMs: 60_000 })
-    const events = Array.from({ length: 2_000 }, (_, n) => event(n))
-    const outcomes = await Promise.all(events.map(each => producer.push(each)))
-    assert.deepEqual(new Set(outcomes), new Set(['queued']))
-    const taken: QueuedEvent[] = []
-    while (taken.length < events.length) {
-      const some = await consumer.take(300, 2_000)
-      assert.notEqual(some.length, 0)
-      taken.push(...some)
-      await consumer.done(some)
-    }
-    assert.deepEqual(
-      taken.map(entry => entry.event).toSorted((a, b) => a!.at - b!.at),
-      events,
-    )
+  let redis: TestRedis
+  before(async () => (redis = await startRedis()))
+  after(() => redis.stop())
+
+  it('hands out every event pushed, once, and the counters add up', async () => {
+    const ours = hooks(redis.url)
+    const { safe, outcomes, push } = await openProducer(ours)
+    const consumer = await openConsumer(ours)
+    await Promise.all(Array.from({ length: 3_000 }, () => push()))
+    assert.deepEqual(outcomes, { queued: 3_000, spilled: 0, dropped: 0 })
+    const came = await expectAll(consumer, safe)
+    assert.deepEqual(new Set(came.values()), new Set([1]))
     assert.equal(await consumer.waiting(), 0)
-    await consumer.close()
-    await producer.close()
+    assert.equal(await metric(ours.metrics, 'test_events_pushed_total', { outcome: 'queued' }), 3_000)
+    assert.equal(await metric(ours.metrics, 'feeder_queue_taken_total'), 3_000)
+    assert.equal(await metric(ours.metrics, 'feeder_queue_done_total'), 3_000)
+    assert.deepEqual(ours.health.report(), { status: 'ok', reasons: {} })
   })
 
-  it('finds the records of both writers', async () => {
-    const store = await RecordStore.open({ ...hooks(), prefix: 'test' })
+  it('shares the events among consumers, also over a unix socket', async () => {
+    const { safe, push } = await openProducer(hooks(`unix://${redis.socket}`))
+    const consumers = await Promise.all(
+      ['a', 'b', 'c'].map(name => openConsumer(hooks(`unix://${redis.socket}`), name)),
+    )
+    await Promise.all(Array.from({ length: 1_000 }, () => push()))
+    const came: string[] = []
+    await until('all events', async () => {
+      for (const consumer of consumers) {
+        const entries = await consumer.take(50, 100)
+        came.push(...entries.map(({ event }) => event!.id))
+        await finish(consumer, entries)
+      }
+      return came.length >= safe.size
+    })
+    assert.deepEqual(came.toSorted(), [...safe.keys()].toSorted())
+  })
+
+  it('hands out what is no event with its text', async () => {
+    const consumer = await openConsumer(hooks(redis.url))
+    await redis.client.xadd('mta:{1}:events', '*', 'e', '{"id":"1","messageId":')
+    await redis.client.xadd('mta:{2}:events', '*', 'x', 'y', 'z', '')
+    const entries = await until('both entries', async () => {
+      const entries = await consumer.take(10, 100)
+      return entries.length === 2 && entries
+    })
+    assert.ok(entries.every(({ event }) => event === undefined))
+    assert.deepEqual(new Set(entries.map(({ raw }) => raw)), new Set(['x y z ', '{"id":"1","messageId":']))
+    await consumer.done(entries)
+    assert.equal(await consumer.waiting(), 0)
+  })
+
+  it('gives what a consumer had in hand when it was closed to another at once', async () => {
+    const { safe, push } = await openProducer(hooks(redis.url))
+    await Promise.all(Array.from({ length: 200 }, () => push()))
+    const first = await openConsumer(hooks(redis.url), 'closed')
+    const taken = await first.take(50, 2_000)
+    assert.ok(taken.length > 0)
+    await first.close()
+    const second = await openConsumer(hooks(redis.url), 'other')
+    await expectAll(second, safe)
+  })
+
+  it('follows the number of partitions that the first process set', async () => {
+    const consumer = await openConsumer(hooks(redis.url))
+    const { safe, push } = await openProducer({ ...hooks(redis.url), partitions: 64 })
+    await Promise.all(Array.from({ length: 500 }, () => push(newEvent())))
+    await expectAll(consumer, safe)
+    assert.deepEqual(await redis.client.keys('mta:{9}:*'), [])
+  })
+})
+
+describe('a queue of many partitions', () => {
+  let redis: TestRedis
+  before(async () => (redis = await startRedis()))
+  after(() => redis.stop())
+
+  it('reads them all, though connections are shared', async () => {
+    const ours = { ...hooks(redis.url), partitions: 100 }
+    const { safe, push } = await openProducer(ours)
+    const consumer = await openConsumer(ours)
+    await Promise.all(Array.from({ length: 1_000 }, () => push()))
+    await expectAll(consumer, safe)
+    // One at a time: each must be found though nothing else happens in its partition.
+    for (let i = 0; i < 20; i++) {
+      const event = newEvent()
+      await push(event)
+      await expectAll(consumer, new Map([[event.id, event]]))
+    }
+  })
+})
+
+describe('RecordStore', () => {
+  let redis: TestRedis
+  before(async () => (redis = await startRedis()))
+  after(() => redis.stop())
+
+  it('finds the records of both writers, each with its time to live', async () => {
+    const store = await RecordStore.open({ ...hooks(redis.url), prefix: 'test' })
     store.put('wrapper', 'a', { recipient: 'x@example.com', uuid: 'u' }, 60)
     await store.putMany('accounting', [{ messageId: 'a', record: { job: 'j' } }], 60)
     await store.putMany('accounting', [{ messageId: 'b', record: { job: 'k' } }], 60)
+    await until('the record to be stored', async () => (await store.getMany(['a'])).get('a')?.uuid === 'u')
     assert.deepEqual(
       await store.getMany(['a', 'b', 'c']),
       new Map([
@@ -76,6 +118,23 @@ describe('the queue', () => {
         ['b', { job: 'k' }],
       ]),
     )
+    for (const key of await redis.client.keys('mta:{*}:*')) assert.ok((await redis.client.ttl(key)) > 0, key)
+    await store.close()
+  })
+
+  it('keeps what is put while Redis is away, within its bound, and says what was lost', async () => {
+    const ours = hooks(redis.url)
+    const store = await RecordStore.open({ ...ours, prefix: 'test' })
+    await redis.kill('SIGKILL')
+    for (let i = 0; i < 50_100; i++) store.put('wrapper', `away-${i}`, { job: 'j' }, 60)
+    await assert.rejects(store.putMany('wrapper', [{ messageId: 'x', record: {} }], 60))
+    await assert.rejects(store.getMany(['x']))
+    assert.equal(await metric(ours.metrics, 'test_records_total', { outcome: 'lost' }), 100)
+    await redis.restart()
+    await until('all to be stored', async () => {
+      return (await metric(ours.metrics, 'test_records_total', { outcome: 'stored' })) === 50_000
+    })
+    assert.equal((await store.getMany(['away-49999'])).size, 1)
     await store.close()
   })
 })

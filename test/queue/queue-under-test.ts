@@ -1,0 +1,118 @@
+/** What the tests of the queue share: producers and consumers on a Redis, and an account of every event. */
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pino from 'pino'
+import { Registry } from 'prom-client'
+import { randomEventId } from '../../lib/event/event-id.ts'
+import type { TrackingEvent } from '../../lib/event/event.ts'
+import { Health } from '../../lib/process/health.ts'
+import { EventConsumer, type QueuedEvent } from '../../lib/queue/event-consumer.ts'
+import { EventProducer, type EventProducerOptions, type PushOutcome } from '../../lib/queue/event-producer.ts'
+import { until } from '../support/process.ts'
+
+/** What every process hands to the queue, each time anew; with what was logged. */
+export function hooks(redisUrl: string) {
+  const lines: string[] = []
+  return {
+    redisUrl,
+    partitions: 4,
+    log: pino({ level: 'debug' }, { write: (line: string) => lines.push(line) }),
+    health: new Health(),
+    metrics: new Registry(),
+    lines,
+  }
+}
+
+export type Hooks = ReturnType<typeof hooks>
+
+let made = 0
+
+export function newEvent(): TrackingEvent {
+  made++
+  return {
+    type: 'click',
+    id: randomEventId(),
+    messageId: `0000${String(made).padStart(16, '0')}`,
+    at: 1_700_000_000_000 + made,
+    url: `https://example.com/${made}`,
+  }
+}
+
+const opened: { close: () => Promise<void> }[] = []
+const folders: string[] = []
+
+/** Closes what a test opened, also one that failed; for `afterEach`. */
+export async function closeAll(): Promise<void> {
+  await Promise.all(opened.splice(0).map(each => each.close()))
+  await Promise.all(folders.splice(0).map(dir => rm(dir, { recursive: true, force: true })))
+}
+
+/** A fresh folder, removed by `closeAll`. */
+export async function newFolder(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'mta-queue-'))
+  folders.push(dir)
+  return dir
+}
+
+/** A producer that keeps account of what it was told to be safe. */
+export async function openProducer(with_: Hooks, options: Partial<EventProducerOptions> = {}) {
+  const spillDir = options.spillDir ?? (await newFolder())
+  const producer = await EventProducer.open({ ...with_, prefix: 'test', ...options, spillDir })
+  opened.push(producer)
+  const safe = new Map<string, TrackingEvent>()
+  const outcomes: Record<PushOutcome, number> = { queued: 0, spilled: 0, dropped: 0 }
+  const push = async (event = newEvent()) => {
+    const outcome = await producer.push(event)
+    outcomes[outcome]++
+    if (outcome !== 'dropped') safe.set(event.id, event)
+    return outcome
+  }
+  return { producer, safe, outcomes, push }
+}
+
+export async function openConsumer(with_: Hooks, name = 'one', leaseMs = 60_000) {
+  const consumer = await EventConsumer.open({ ...with_, consumer: name, leaseMs })
+  opened.push(consumer)
+  return consumer
+}
+
+/** Takes events and has them done with until all of `safe` have come; each as it was pushed. */
+export async function expectAll(consumer: EventConsumer, safe: ReadonlyMap<string, TrackingEvent>) {
+  const came = new Map<string, number>()
+  const missing = new Set(safe.keys())
+  await until(
+    'all events to come out of the queue',
+    async () => {
+      const entries = await consumer.take(500, 200)
+      for (const { event } of entries) {
+        assert.ok(event)
+        const pushed = safe.get(event.id)
+        if (pushed) assert.deepEqual(event, pushed)
+        missing.delete(event.id)
+        came.set(event.id, (came.get(event.id) ?? 0) + 1)
+      }
+      await finish(consumer, entries)
+      return missing.size === 0
+    },
+    20_000,
+    0,
+  ).catch((error: unknown) => {
+    throw new Error(`${missing.size} of ${safe.size} events did not come`, { cause: error })
+  })
+  return came
+}
+
+/** `done`, until Redis confirms it. */
+export function finish(consumer: EventConsumer, entries: readonly QueuedEvent[]) {
+  return until('the queue to confirm', () => consumer.done(entries).then(() => true))
+}
+
+/** The value of a metric, summed over its labels or of those given. */
+export async function metric(registry: Registry, name: string, labels: Record<string, string> = {}): Promise<number> {
+  const values = (await registry.getSingleMetric(name)?.get())?.values ?? []
+  return values
+    .filter(value => Object.entries(labels).every(([label, text]) => value.labels[label] === text))
+    .reduce((sum, { value }) => sum + value, 0)
+}

@@ -1,0 +1,71 @@
+/** A TCP proxy that misbehaves on request: cuts, goes silent, loses the answer to one command. */
+import { connect, createServer, type Socket } from 'node:net'
+
+export interface FaultProxy {
+  readonly port: number
+  /** Connections open at the moment. */
+  readonly connections: number
+  /** Breaks every connection; new ones are accepted. */
+  cut: () => void
+  /** Forwards nothing in either direction, on old and new connections, until `heal`; what came meanwhile is lost. */
+  goSilent: () => void
+  heal: () => void
+  /**
+   * Lets the next request that contains `word` (any case) through, swallows the answer and breaks that connection.
+   * Settles when that has happened.
+   */
+  loseAnswerTo: (word: string) => Promise<void>
+  close: () => Promise<void>
+}
+
+export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
+  const sockets = new Set<Socket>()
+  let isSilent = false
+  let trap: { word: string; sprung: () => void } | undefined
+  const server = createServer(client => {
+    const target = connect(targetPort, '127.0.0.1')
+    let isSwallowing: (() => void) | undefined
+    const end = () => {
+      client.destroy()
+      target.destroy()
+      sockets.delete(client)
+    }
+    sockets.add(client)
+    for (const socket of [client, target]) socket.on('error', end).on('close', end)
+    client.on('data', bytes => {
+      if (isSilent) return
+      if (trap && bytes.toString('latin1').toLowerCase().includes(trap.word)) {
+        isSwallowing = trap.sprung
+        trap = undefined
+      }
+      target.write(bytes)
+    })
+    target.on('data', bytes => {
+      if (isSilent) return
+      if (isSwallowing) {
+        isSwallowing()
+        end()
+      } else client.write(bytes)
+    })
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const cut = () => {
+    for (const socket of sockets) socket.destroy()
+  }
+  return {
+    port: address.port,
+    get connections() {
+      return sockets.size
+    },
+    cut,
+    goSilent: () => (isSilent = true),
+    heal: () => (isSilent = false),
+    loseAnswerTo: word => new Promise(resolve => (trap = { word: word.toLowerCase(), sprung: resolve })),
+    close: async () => {
+      cut()
+      await new Promise(resolve => server.close(resolve))
+    },
+  }
+}
