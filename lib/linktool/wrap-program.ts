@@ -1,0 +1,121 @@
+/** `linktool wrap`: what the wrapper would send upstream, for files. */
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative, resolve, sep } from 'node:path'
+import { option, path, type OptionTable } from '../process/option.ts'
+import { type RunnableProgram, StartError } from '../process/run.ts'
+import { SettingsError } from '../process/settings.ts'
+import type { WrapReport } from '../message/tracking/wrap-report.ts'
+import { finished } from './finished.ts'
+import { readStandardInput } from './standard-input.ts'
+import { loadKeys, trackingOptions, type TrackingSettings, validateTracking } from './tracking-options.ts'
+import { type LinkMaker, signedLinks, withLineEnds, wrapMessage } from './wrapping.ts'
+
+const options = {
+  ...trackingOptions,
+  'in-dir': option(path, { help: 'Folder of messages, a file each, subfolders included; standard input otherwise.' }),
+  'out-dir': option(path, {
+    help: 'Folder that gets the wrapped messages under the same relative names; standard output otherwise.',
+  }),
+} satisfies OptionTable
+
+export const wrapProgram: RunnableProgram<typeof options> & { readonly subcommand: string } = {
+  name: 'linktool',
+  subcommand: 'wrap',
+  manual: `
+Shows what the wrapper would send upstream: reads messages, stamps them, wraps their links and adds pixels, with the
+wrapper's own code and options.
+
+  linktool wrap --tracking-url https://track.example.com --link-keys FILE < message > message
+  linktool wrap --in-dir DIR --out-dir DIR --tracking-url https://track.example.com --link-keys FILE
+
+Lines end with CRLF, in and out; a bare LF becomes CRLF and a bare CR a space, as in the wrapper. A message that can't
+be wrapped comes out as it went in. What was done is summed up on standard error. Exit code 1 when a file could not be
+read or written.
+`,
+  options,
+  validate: settings => {
+    validateTracking(settings)
+    const { inDir, outDir } = settings
+    if ((inDir === undefined) !== (outDir === undefined))
+      throw new SettingsError(
+        '--in-dir and --out-dir belong together: give both, or none for standard input and output',
+      )
+    if (inDir === undefined || outDir === undefined) return
+    if (`${resolve(outDir)}${sep}`.startsWith(`${resolve(inDir)}${sep}`))
+      throw new SettingsError('--out-dir must be outside of --in-dir')
+  },
+  start: async ({ settings }) => {
+    const keys = loadKeys(settings.linkKeys)
+    const makeLink = keys && signedLinks(settings.trackingUrl ?? '', keys)
+    const sum = new Sum()
+    if (settings.inDir === undefined || settings.outDir === undefined) await wrapStream(settings, makeLink, sum)
+    else wrapFolder(settings.inDir, settings.outDir, settings, makeLink, sum)
+    process.stderr.write(`linktool: ${sum.text()}\n`)
+    return finished()
+  },
+}
+
+async function wrapStream(settings: TrackingSettings, makeLink: LinkMaker | undefined, sum: Sum): Promise<void> {
+  const { pieces, report } = wrapMessage(withLineEnds(await readStandardInput()), settings, makeLink)
+  sum.add(report)
+  await new Promise<void>(done => process.stdout.write(Buffer.concat(pieces), () => done()))
+}
+
+function wrapFolder(
+  inDir: string,
+  outDir: string,
+  settings: TrackingSettings,
+  makeLink: LinkMaker | undefined,
+  sum: Sum,
+): void {
+  for (const file of filesIn(inDir)) {
+    const name = relative(inDir, file)
+    try {
+      if (!statSync(file).isFile()) continue
+      const { pieces, report } = wrapMessage(withLineEnds(readFileSync(file)), settings, makeLink)
+      const target = join(outDir, name)
+      mkdirSync(dirname(target), { recursive: true })
+      writeFileSync(target, Buffer.concat(pieces))
+      sum.add(report)
+    } catch (error) {
+      process.stderr.write(`linktool: ${name}: ${(error as Error).message}\n`)
+      process.exitCode = 1
+    }
+  }
+}
+
+function filesIn(dir: string): string[] {
+  try {
+    return readdirSync(dir, { recursive: true, withFileTypes: true })
+      .filter(entry => !entry.isDirectory())
+      .map(entry => join(entry.parentPath, entry.name))
+      .toSorted()
+  } catch (error) {
+    throw new StartError(`--in-dir ${dir} can't be read (${(error as NodeJS.ErrnoException).code})`)
+  }
+}
+
+/** What was done to several messages. */
+class Sum {
+  #messages = 0
+  #links = 0
+  #pixels = 0
+  readonly #skipped = new Map<string, number>()
+  readonly #failures = new Map<string, number>()
+
+  add({ links, pixels, skipped, failure }: WrapReport): void {
+    this.#messages++
+    this.#links += links
+    this.#pixels += pixels
+    for (const [reason, count] of Object.entries(skipped))
+      this.#skipped.set(reason, (this.#skipped.get(reason) ?? 0) + count)
+    if (failure !== undefined) this.#failures.set(failure, (this.#failures.get(failure) ?? 0) + 1)
+  }
+
+  text(): string {
+    const counts = (map: ReadonlyMap<string, number>) => [...map].map(([name, count]) => `${name} ${count}`).join(', ')
+    const skipped = this.#skipped.size === 0 ? '' : `; left alone: ${counts(this.#skipped)}`
+    const failures = this.#failures.size === 0 ? '' : `; failures: ${counts(this.#failures)}`
+    return `messages ${this.#messages}, links wrapped ${this.#links}, pixels added ${this.#pixels}${skipped}${failures}`
+  }
+}
