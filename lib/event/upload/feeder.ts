@@ -295,11 +295,12 @@ export class Feeder {
       const outcome = await uploader.upload(rest)
       rest = []
       this.#return(outcome.unsent)
+      // First what is well: room in the dead letters may be long in coming.
+      if (verify && destination.batchStatus) rest = await this.#verified(outcome)
+      else await this.#acknowledge(outcome.accepted)
       await this.#bury(
         outcome.refused.map(({ item, reason }) => ({ entry: item.entry, reason, kind: this.#kindOf(reason) })),
       )
-      if (verify && destination.batchStatus) rest = await this.#verified(outcome)
-      else await this.#acknowledge(outcome.accepted)
     }
   }
 
