@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { bodyText, transferEncoding } from './body-text.ts'
 
 const read = (body: string, encoding: 'identity' | 'base64') => bodyText(Buffer.from(body, 'latin1'), encoding)

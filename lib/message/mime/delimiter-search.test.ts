@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { ByteWindow } from './byte-window.ts'
 import { DelimiterSearch, type FoundDelimiter } from './delimiter-search.ts'
 
