@@ -20,6 +20,8 @@ export const bursts = [
   { links: 3, withinMs: 5000 },
 ] as const
 
+/** Latest clicks that are kept of a message: more say nothing new. */
+const clicksMax = 8
 const burstMsMax = Math.max(...bursts.map(burst => burst.withinMs))
 
 export interface Seen {
@@ -33,10 +35,15 @@ export interface Seen {
   readonly burst: boolean
 }
 
+interface Click {
+  readonly link: number
+  readonly at: number
+}
+
 interface Trace {
   readonly links: Set<number>
   /** Of the latest clicks; at most as many as a burst takes. */
-  clicks: { link: number; at: number }[]
+  readonly clicks: Click[]
   headAt: number
   trapAt: number
 }
@@ -52,20 +59,17 @@ export class Traces {
   /** Notes that a link of a message was asked for by GET, and says what that adds up to with what was seen before. */
   note(messageId: string, action: EngagementType, url: string | undefined, at: number, trap: boolean): Seen {
     const trace = this.#touch(messageId)
-    const link = crc32(`${action} ${url ?? ''}`)
+    // Two links of one message that share a checksum would be taken for one: once in 2^32, and it is a hint.
+    const link = crc32(url ?? '', crc32(action))
     const repeat = trace.links.has(link)
-    if (trace.links.size < linksMax) trace.links.add(link)
-    let burst = false
-    if (url !== undefined) {
-      const clicks = [...trace.clicks, { link, at }].filter(click => at - click.at <= burstMsMax).slice(-8)
-      trace.clicks = clicks
-      burst = bursts.some(({ links, withinMs }) => {
-        const recent = clicks.filter(click => at - click.at <= withinMs)
-        return new Set(recent.map(click => click.link)).size >= links
-      })
-    }
+    if (!repeat && trace.links.size < linksMax) trace.links.add(link)
     if (trap) trace.trapAt = at
-    return { repeat, burst, afterHead: at - trace.headAt <= headMs, afterTrap: at - trace.trapAt <= trapMs }
+    return {
+      repeat,
+      burst: url !== undefined && isBurst(trace.clicks, link, at),
+      afterHead: at - trace.headAt <= headMs,
+      afterTrap: at - trace.trapAt <= trapMs,
+    }
   }
 
   /** Notes a HEAD request for a link of a message. */
@@ -88,4 +92,19 @@ export class Traces {
     this.#messages.set(messageId, trace)
     return trace
   }
+}
+
+/** Whether a click makes a burst with those before it; it is added to them. */
+function isBurst(clicks: Click[], link: number, at: number): boolean {
+  const last = clicks.at(-1)
+  if (last !== undefined && at - last.at > burstMsMax) clicks.length = 0
+  if (clicks.length === clicksMax) clicks.shift()
+  clicks.push({ link, at })
+  return (
+    clicks.length > 1 &&
+    bursts.some(({ links, withinMs }) => {
+      const recent = clicks.filter(click => at - click.at <= withinMs)
+      return new Set(recent.map(click => click.link)).size >= links
+    })
+  )
 }

@@ -123,7 +123,9 @@ function requestOf(message: IncomingMessage, body: Buffer): TrackerRequest {
 
 function send(response: ServerResponse, answer: Answer, last: boolean): void {
   response.writeHead(answer.status, last ? [...answer.headers, 'Connection', 'close'] : (answer.headers as string[]))
-  response.end(answer.body)
+  // A body that is a string goes out in one piece with the header, a Buffer in a second: a write less for every answer.
+  if (answer.body.length === 0) response.end()
+  else response.end(answer.body.toString('latin1'), 'latin1')
 }
 
 /** The body as far as one byte beyond `formBytesMax`; undefined when the client went away. */
