@@ -377,9 +377,11 @@ export class Feeder {
     for (;;) {
       try {
         await this.#options.source.done(entries)
+        this.#options.health.set('queue', undefined)
         break
       } catch (error) {
         if (this.#stopping) break
+        this.#options.health.set('queue', 'Redis does not take back events that were uploaded: check that it runs')
         this.#options.log.debug({ reason: (error as Error).message }, 'not removed from the queue yet')
         await this.#clock.wait(retryMs, this.#stop.signal)
       }
