@@ -102,10 +102,11 @@ export function ingestRoutes(app: FastifyInstance, archive: Archive, hooks: Inge
       if ('fault' in asked) return reply.code(400).send(errors(asked.fault))
       const rows = await archive.call('batches', asked.ids, asked.cursor, asked.perPage)
       const last = rows.at(-1)
-      const next = rows.length === asked.perPage && last ? `?cursor=${last.seq}&per_page=${asked.perPage}` : undefined
+      const more = rows.length === asked.perPage && last
+      const next = more ? new URLSearchParams({ ...request.query, cursor: String(last.seq) }) : undefined
       return {
         results: rows.map(batchOutcome).filter(asked.matches),
-        links: next === undefined ? {} : { next: batchesPath + next },
+        links: next ? { next: `${batchesPath}?${next.toString()}` } : {},
       }
     })
 

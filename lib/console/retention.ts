@@ -47,7 +47,9 @@ export class Retention {
     // Numbers have no gaps but where a write failed: their span is the count, without reading millions of rows.
     const span = (table: string) => count(`SELECT max(seq) - min(seq) + 1 AS n FROM ${table}`)
     const forget = (sql: string, limit: number) => (limit > 0 ? Number(store.sql(sql).run(limit).changes) : 0)
-    const oldestEvents = 'DELETE FROM event WHERE seq IN (SELECT seq FROM event ORDER BY seq LIMIT ?)'
+    // The newest stays whatever happens, so that no number is ever given twice.
+    const oldestEvents =
+      'DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE seq < (SELECT max(seq) FROM event) ORDER BY seq LIMIT ?)'
     const oldestFailures = 'DELETE FROM failure WHERE seq IN (SELECT seq FROM failure ORDER BY seq LIMIT ?)'
     const oldestBatches = 'DELETE FROM batch WHERE seq IN (SELECT seq FROM batch ORDER BY seq LIMIT ?)'
     const oldestMails = 'DELETE FROM mail WHERE id IN (SELECT id FROM mail ORDER BY id LIMIT ?)'
@@ -63,7 +65,9 @@ export class Retention {
       const failures = tooBig ? forget(oldestFailures, portion.failures) : 0
       yield
       // Mails weigh most and are the least to lose: what happened to them is in the events.
-      const mailsNow = tooBig && failures === 0 ? portion.mails : tooMany.mails
+      const mailsKept = count('SELECT count(*) AS n FROM mail')
+      const mailsNow =
+        tooBig && failures === 0 ? Math.min(portion.mails, Math.ceil((mailsKept - 1) / 4)) : tooMany.mails
       forget(theirPieces, mailsNow)
       const mails = forget(oldestMails, mailsNow)
       yield
