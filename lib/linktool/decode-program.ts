@@ -40,10 +40,20 @@ Exit code 0, or 1 when it is no link that can be read or one that the tracker wo
     }
     const link = inspectLink(url, keys)
     if (link === undefined) throw new StartError(`this is no link that can be read: ${JSON.stringify(shortened(url))}`)
-    await print(settings.json ? JSON.stringify(link) : describe(link))
-    if (!['valid', 'unchecked', 'none'].includes(link.signature)) process.exitCode = 1
+    await print(settings.json ? JSON.stringify(asJson(link)) : describe(link))
+    if (!['valid', 'unchecked', 'none'].includes(link.signature) || link.action === undefined) process.exitCode = 1
     return finished()
   },
+}
+
+function asJson({ keyId, keyState, messageId, linkName, ...link }: InspectedLink): unknown {
+  return {
+    ...link,
+    ...(keyId !== undefined && { key_id: keyId }),
+    ...(keyState !== undefined && { key_state: keyState }),
+    ...(messageId !== undefined && { message_id: messageId }),
+    ...(linkName !== undefined && { link_name: linkName }),
+  }
 }
 
 function describe(link: InspectedLink): string {
@@ -51,7 +61,7 @@ function describe(link: InspectedLink): string {
     format: link.format,
     signature: signatures[link.signature],
     key: link.keyId && (link.keyState ? `${link.keyId} (${link.keyState})` : link.keyId),
-    action: link.action,
+    action: link.action ?? 'can not be read: the link was cut or changed',
     'message id': link.messageId,
     stamped: link.stamped,
     'link name': link.linkName,

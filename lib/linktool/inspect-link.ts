@@ -2,7 +2,7 @@
 import type { LinkKeys, LinkKeyState } from '../link/keys.ts'
 import { decodeLegacyToken } from '../link/legacy-token.ts'
 import { tokenOfUrl } from '../link/link-url.ts'
-import { readUnverifiedToken, tokenVersion, verifyToken } from '../link/token.ts'
+import { hasTokenForm, readUnverifiedToken, tokenVersion, verifyToken } from '../link/token.ts'
 import { messageIdTime } from '../record/message-id.ts'
 
 export interface InspectedLink {
@@ -41,7 +41,15 @@ export function inspectLink(link: string, keys: LinkKeys | undefined): Inspected
     }
   }
   const legacy = decodeLegacyToken(token)
+  if (legacy === undefined && hasTokenForm(token)) return unreadable(token, keys)
   return legacy && { format: '2020 project', signature: 'none', ...legacy, ...stamped(legacy.messageId) }
+}
+
+/** It looks like a link of ours, and what it says makes no sense: it was cut or changed on its way. */
+function unreadable(token: string, keys: LinkKeys | undefined): InspectedLink {
+  const verdict = keys && verifyToken(token, keys)
+  const signature = verdict === undefined ? 'unchecked' : verdict.ok ? 'valid' : verdict.reason
+  return { format: `version ${tokenVersion}`, signature, keyId: token.slice(1, 3) }
 }
 
 function stamped(messageId: string): { stamped?: string } {

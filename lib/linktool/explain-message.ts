@@ -1,0 +1,231 @@
+/**
+ * Says of each link of a message whether the wrapper wraps it, and why not.
+ *
+ * The message goes through the wrapper's own code; a link counts as wrapped when it leads elsewhere afterwards. Why one
+ * does not is what the wrapper's policy says of the link, or of the part or message that it stands in.
+ */
+import { load } from 'cheerio'
+import { scanHtml, type HtmlScan, type LinkTag } from '../message/html/scan-html.ts'
+import { decodeAttributeValue } from '../message/html/attribute-value.ts'
+import { bodyText, transferEncoding } from '../message/mime/body-text.ts'
+import { decodeText, isAsciiCompatible } from '../message/mime/charset.ts'
+import { HeaderBlock } from '../message/mime/header-block.ts'
+import { judgeLink, judgeUrl, urlHost, type LinkContext, type SkipReason } from '../message/tracking/link-policy.ts'
+import { applyOptOutHeaders } from '../message/tracking/opt-out-headers.ts'
+import { textLinks } from '../message/tracking/text-links.ts'
+import type { LinkRequest } from '../message/tracking/tracking-plan.ts'
+import type { PartSkipReason, WrapReport } from '../message/tracking/wrap-report.ts'
+import { type MessagePart, messageParts } from './message-parts.ts'
+import type { TrackingSettings } from './tracking-options.ts'
+import { wrapMessage } from './wrapping.ts'
+
+/** Why a link stays as it is. */
+export type Reason =
+  | SkipReason
+  | PartSkipReason
+  /** In a comment, such as a conditional one for Outlook. */
+  | 'comment'
+  /** The options say so. */
+  | 'switched-off'
+  /** A header of the message says so. */
+  | 'opt-out-header'
+  /** A multipart that can't be taken apart. */
+  | 'boundary'
+  | 'unknown'
+
+export interface ExplainedLink {
+  /** `2.1` is the first part of the second one; the message itself is `0`. */
+  readonly part: string
+  /** Media type of the part. */
+  readonly type: string
+  /** `a`, `area`, or `text`. */
+  readonly element: string
+  /** What a reader sees of it; `[image: …]` for an image. */
+  readonly text: string
+  /** Where it leads, character references decoded. */
+  readonly url: string
+  readonly wrapped: boolean
+  /** What a click will be recorded as, when it is wrapped. */
+  readonly action?: string
+  readonly linkName?: string
+  readonly reason?: Reason
+}
+
+export interface ExplainedMessage {
+  readonly links: readonly ExplainedLink[]
+  readonly report: WrapReport
+}
+
+/** Stands for the tracker when no tracking URL is given. */
+const anyTracker = 'https://tracker.invalid'
+
+/** @param message with CRLF line ends */
+export function explainMessage(message: Buffer, given: TrackingSettings): ExplainedMessage {
+  const settings = { ...given, trackingUrl: given.trackingUrl ?? anyTracker }
+  const requests: LinkRequest[] = []
+  // The place of its request in the list tells a wrapped link from all others.
+  const marker = `${settings.trackingUrl}/explained-`
+  const { pieces, report } = wrapMessage(message, settings, (_, link) => `${marker}${requests.push(link) - 1}`)
+  const requestOf = (url: string | undefined) =>
+    url?.startsWith(marker) ? requests[Number(url.slice(marker.length))] : undefined
+  const after = new Map(messageParts(Buffer.concat(pieces)).map(part => [part.path, part]))
+  const parts = messageParts(message)
+  const top = new HeaderBlock(message.subarray(0, Math.max(0, message.indexOf('\r\n\r\n') + 2)))
+  const links = parts.flatMap(part => {
+    const rewritten = after.get(part.path) ?? part
+    if (part.type === 'text/html' || part.type === 'text/x-amp-html') {
+      const context = { ...contextOf(part, settings.trackingUrl), amp: part.type === 'text/x-amp-html' }
+      const blocked = blockedBy(part, top, settings, context.amp ? 'amp' : 'html')
+      return htmlLinks(part, rewritten, context, blocked, requestOf)
+    }
+    if (part.type !== 'text/plain') return []
+    return plainLinks(
+      part,
+      rewritten,
+      contextOf(part, settings.trackingUrl),
+      blockedBy(part, top, settings, 'text'),
+      requestOf,
+    )
+  })
+  return { links, report }
+}
+
+type RequestOf = (url: string | undefined) => LinkRequest | undefined
+
+function contextOf(part: MessagePart, trackingUrl: string): LinkContext {
+  return { trackingHost: urlHost(trackingUrl), charset: part.charset, amp: false }
+}
+
+/** Why no link of a part is wrapped at all, in the order in which the wrapper asks. */
+function blockedBy(
+  part: MessagePart,
+  top: HeaderBlock,
+  settings: TrackingSettings,
+  kind: 'html' | 'amp' | 'text',
+): Reason | undefined {
+  const isOn = kind === 'text' ? settings.trackText : settings.trackClick
+  if (!isOn) return 'switched-off'
+  const { switches } = applyOptOutHeaders(top, settings)
+  if (!(kind === 'text' ? switches.trackText : switches.trackClick)) return 'opt-out-header'
+  if (settings.dkimSigned === 'pass' && top.has('dkim-signature')) return 'dkim-signed'
+  if (part.within) return part.within
+  if (kind === 'amp' && !/^https:/i.test(settings.trackingUrl ?? '')) return 'amp-needs-https'
+  const text = textOf(part)
+  if (text === undefined) return 'encoding'
+  if (!isAsciiCompatible(part.charset, text)) return 'charset-not-ascii'
+  return text.includes('-----BEGIN PGP ') ? 'sealed' : undefined
+}
+
+/** Decoded body, one character a byte. */
+function textOf(part: MessagePart): string | undefined {
+  return bodyText(part.body, transferEncoding(part.header.get('content-transfer-encoding')))?.text
+}
+
+function htmlLinks(
+  part: MessagePart,
+  rewritten: MessagePart,
+  context: LinkContext,
+  blocked: Reason | undefined,
+  requestOf: RequestOf,
+): ExplainedLink[] {
+  const html = textOf(part)
+  if (html === undefined) return []
+  const after = scanHtml(textOf(rewritten) ?? '').links
+  const seen = new SeenText(html, part.charset)
+  const links = scanHtml(html).links.flatMap((tag, index): ExplainedLink[] => {
+    const href = hrefOf(tag)
+    if (href === undefined) return []
+    const request = requestOf(hrefOf(after[index]))
+    const verdict = judgeLink(tag, context)
+    const element = { part: part.path, type: part.type, element: tag.name, text: seen.textOf(index) }
+    if (request) return [{ ...element, ...wrappedAs(request) }]
+    const reason = blocked ?? (verdict.wrap ? 'unknown' : verdict.reason)
+    return [{ ...element, url: decodeAttributeValue(decoded(href, part.charset)), wrapped: false, reason }]
+  })
+  const inComments = seen.commentLinks.map(link => ({
+    part: part.path,
+    type: part.type,
+    element: 'a',
+    ...link,
+    wrapped: false,
+    reason: blocked ?? ('comment' as const),
+  }))
+  return [...links, ...inComments]
+}
+
+function wrappedAs({ action, url = '', linkName }: LinkRequest): Pick<ExplainedLink, 'url' | 'wrapped' | 'action'> {
+  return { url, wrapped: true, action, ...(linkName !== undefined && { linkName }) }
+}
+
+function hrefOf(tag: LinkTag | undefined): string | undefined {
+  return tag?.attributes.find(attribute => attribute.name === 'href')?.value
+}
+
+function plainLinks(
+  part: MessagePart,
+  rewritten: MessagePart,
+  context: LinkContext,
+  blocked: Reason | undefined,
+  requestOf: RequestOf,
+): ExplainedLink[] {
+  const text = textOf(part)
+  if (text === undefined) return []
+  const rewrittenText = textOf(rewritten) ?? ''
+  const after = textLinks(rewrittenText).map(({ start, end }) => rewrittenText.slice(start, end))
+  return textLinks(text).map(({ start, end, clear, optOut }, index): ExplainedLink => {
+    const written = text.slice(start, end)
+    const request = requestOf(after[index])
+    const place = { part: part.path, type: part.type, element: 'text', text: '' }
+    if (request) return { ...place, ...wrappedAs(request) }
+    const verdict = judgeUrl(written.replaceAll('&', '&amp;'), context)
+    const own = optOut ? 'opt-out' : !verdict.wrap ? verdict.reason : clear ? 'unknown' : 'unclear-end'
+    return { ...place, url: decoded(written, part.charset), wrapped: false, reason: blocked ?? own }
+  })
+}
+
+function decoded(bytes: string, charset: string | undefined): string {
+  return decodeText(bytes, charset) ?? bytes
+}
+
+/** What a reader sees of the links of a document, and the links that nobody sees. */
+class SeenText {
+  readonly commentLinks: readonly { readonly text: string; readonly url: string }[]
+  readonly #texts: readonly string[]
+
+  constructor(html: string, charset: string | undefined) {
+    const text = decoded(html, charset)
+    const { links }: HtmlScan = scanHtml(text)
+    // Start indices of the parser and of the scanner are places in the same text.
+    const $ = load(text, { xml: { xmlMode: false, withStartIndices: true } })
+    const byStart = new Map<number | null, string>()
+    for (const element of $('a, area').toArray()) {
+      const image = $(element).find('img').first()
+      const images = image.length === 0 ? '' : `[image: ${image.attr('alt') ?? ''}]`
+      byStart.set(element.startIndex, oneLine($(element).text()) || oneLine($(element).attr('alt') ?? '') || images)
+    }
+    this.#texts = links.map(tag => byStart.get(tag.start) ?? '')
+    this.commentLinks = $('*')
+      .contents()
+      .add($.root().contents())
+      .toArray()
+      .flatMap(node => (node.nodeType === commentNode && 'data' in node ? linksWithin(node.data) : []))
+  }
+
+  /** Of the link at this place in the order of the document. */
+  textOf(index: number): string {
+    return this.#texts[index] ?? ''
+  }
+}
+
+/** DOM's `COMMENT_NODE`. */
+const commentNode = 8
+
+function linksWithin(comment: string): { readonly text: string; readonly url: string }[] {
+  const $ = load(comment, { xml: { xmlMode: false } })
+  const links = $('a[href], area[href]').toArray()
+  return links.map(element => ({ text: oneLine($(element).text()), url: $(element).attr('href') ?? '' }))
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').trim()
+}
