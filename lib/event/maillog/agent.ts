@@ -43,6 +43,13 @@ export interface AgentOptions {
   readonly metrics: Registry
 }
 
+/** An event, and where in its chunk the line that it comes from ends. */
+interface FoundEvent {
+  readonly event: ApiEvent
+  readonly end: number
+  readonly lines: number
+}
+
 export class Agent {
   readonly #options: AgentOptions
   readonly #sources: LogSource[] = []
@@ -55,7 +62,7 @@ export class Agent {
   readonly #lines: Counter<'verdict'>
   readonly #events: Counter<'type'>
   readonly #repeats: Counter
-  /** Outcomes of the chunk being read. */
+  /** Outcomes of the line being read. */
   #outcomes: Outcome[] = []
   #done: Promise<void> | undefined
   #appending: Promise<void> = Promise.resolve()
@@ -157,15 +164,16 @@ export class Agent {
     const { deliveryLog } = this.#options
     const verdicts = new Map<string, number>()
     this.#outcomes = []
-    eachLine(chunk.text, (line, whole) => {
+    const events: FoundEvent[] = []
+    eachLine(chunk.text, (line, whole, end, lines) => {
       const verdict = deliveryLog.read(line, whole, chunk.latestMs)
       verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1)
+      if (this.#outcomes.length === 0) return
+      for (const event of this.#fresh(this.#outcomes, chunk.replayed)) events.push({ event, end, lines })
+      this.#outcomes = []
     })
     for (const [verdict, count] of verdicts) this.#lines.inc({ verdict }, count)
-    const outcomes = this.#outcomes
-    this.#outcomes = []
     this.#mapChanged = true
-    const events = this.#fresh(outcomes, chunk.replayed)
     await this.#appending
     if (this.#stop.signal.aborted && this.#stuck) return
     this.#appending = this.#store(source.id, events, chunk)
@@ -190,19 +198,22 @@ export class Agent {
     return events
   }
 
-  async #store(id: string, events: readonly ApiEvent[], { position, replayed }: LogChunk): Promise<void> {
+  async #store(id: string, events: readonly FoundEvent[], chunk: LogChunk): Promise<void> {
     const { upload, batchEvents } = this.#options
-    if (events.length > 0) {
-      const records: PendingRecord[] = []
-      for (let from = 0; from < events.length; from += batchEvents) {
-        const isLast = from + batchEvents >= events.length
-        const part = events.slice(from, from + batchEvents)
-        records.push({ events: part, ...(isLast && { read: [id, position] as const }) })
+    const { position, positionAt, replayed } = chunk
+    for (let from = 0; from < events.length; from += batchEvents) {
+      const part = events.slice(from, from + batchEvents)
+      const next = events[from + batchEvents]
+      const last = part.at(-1)!
+      // A line with more events than one record takes is read only when the last of them is stored.
+      const isRead =
+        next === undefined ? position : last.end < next.end ? positionAt?.(last.end, last.lines) : undefined
+      const record: PendingRecord = {
+        events: part.map(({ event }) => event),
+        ...(isRead && { read: [id, isRead] as const }),
       }
-      for (const record of records) {
-        if (!(await this.#append(encodePending(record)))) return
-        upload.added(record.events.length)
-      }
+      if (!(await this.#append(encodePending(record)))) return
+      upload.added(part.length)
     }
     if (!replayed) {
       this.#positions[id] = position

@@ -41,6 +41,11 @@ export interface FileSourceOptions {
 
 const chunkBytes = 256 * 1024
 
+/** The place in a log that was not there when it was looked for first. */
+interface Absent {
+  readonly absentAt: number
+}
+
 interface Planned {
   readonly path: string
   readonly offset: number
@@ -94,8 +99,9 @@ export class FileSource implements LogSource {
       await this.#leave()
       return undefined
     }
+    const lines = this.#lines
     const chunk = this.#cut(length)
-    if (chunk !== undefined) return this.#deliver(chunk)
+    if (chunk !== undefined) return { ...(await this.#deliver(chunk)), ...this.#within(chunk, start, lines) }
     if (this.#skippingTo !== undefined && length > 0) return undefined
     return this.#atEnd(length)
   }
@@ -124,12 +130,17 @@ export class FileSource implements LogSource {
     if (from === undefined && through === undefined && !damaged && !this.#options.fromBeginning) {
       const log = await this.#currentPosition()
       this.#replayed = log
-      if (log) this.start = { lines: 0, place: log }
+      this.start = { lines: 0, place: log ?? { absentAt: this.#nowMs() } }
       return
     }
-    const throughFile = through?.place as FilePosition | undefined
+    const end = through?.place as FilePosition | Absent | undefined
+    if (end && 'absentAt' in end) {
+      // There was no log when it began: all that came since is new.
+      this.#planned = await this.#changedSince(end.absentAt)
+      return
+    }
     // Where nobody can tell any more what was taken over, it is taken over again: rather twice than never.
-    if (throughFile && (await this.#locate(await this.#set(), throughFile)) !== -1) this.#replayed = throughFile
+    if (end && (await this.#locate(await this.#set(), end)) !== -1) this.#replayed = end
     const place = from?.place as FilePosition | undefined
     if (place) {
       await this.#planFrom(place)
@@ -137,6 +148,15 @@ export class FileSource implements LogSource {
     }
     // There is no map: everything that is still there makes it.
     this.#planned = (await this.#set()).map(path => ({ path, offset: 0 }))
+  }
+
+  async #changedSince(atMs: number): Promise<Planned[]> {
+    const planned: Planned[] = []
+    for (const path of await this.#set()) {
+      const stats = await stat(path).catch(() => undefined)
+      if (stats && stats.mtimeMs >= atMs) planned.push({ path, offset: 0 })
+    }
+    return planned
   }
 
   /** Plans the files from a position on. When its file is gone, those that are newer. */
@@ -147,12 +167,7 @@ export class FileSource implements LogSource {
       this.#planned = set.slice(index).map((path, at) => ({ path, offset: at === 0 ? place.offset : 0 }))
       return
     }
-    const newer: string[] = []
-    for (const path of set) {
-      const stats = await stat(path).catch(() => undefined)
-      if (stats && stats.mtimeMs >= place.at) newer.push(path)
-    }
-    this.#planned = newer.map(path => ({ path, offset: 0 }))
+    this.#planned = await this.#changedSince(place.at)
     // What nobody can find can't tell either where the events of before ended.
     this.#replayed = undefined
     this.#options.events.gap(this.id, 'the file that was read last is gone: it was rotated away while nobody read it')
@@ -310,6 +325,15 @@ export class FileSource implements LogSource {
     const isLog = this.#file!.path === this.#options.path
     const latestMs = isLog ? this.#nowMs() : await this.#file!.modifiedMs().catch(() => this.#nowMs())
     return { text, position: this.#position(), replayed, latestMs }
+  }
+
+  /** Positions within a chunk whose text is the file's from `start` on. */
+  #within(text: string, start: number, linesBefore: number): Pick<LogChunk, 'positionAt'> {
+    if (start + text.length !== this.#offset) return {}
+    const { place } = this.#position() as { place: FilePosition }
+    return {
+      positionAt: (end, lines) => ({ lines: linesBefore + lines, place: { ...place, offset: start + end } }),
+    }
   }
 
   #position(): SourcePosition {

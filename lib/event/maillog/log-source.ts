@@ -23,6 +23,8 @@ export interface LogChunk {
   readonly text: string
   /** The position behind them. */
   readonly position: SourcePosition
+  /** The position behind the `lines` lines that end at `end` in the text; absent where only that behind all is known. */
+  readonly positionAt?: (end: number, lines: number) => SourcePosition
   /** Events in it were already taken over: it is read for the sake of the map only. */
   readonly replayed: boolean
   /** The latest instant that a line in it can bear, Unix ms. */

@@ -28,6 +28,7 @@ import { TimeZone } from './time-zone.ts'
 
 const deadLetterBytesMax = 10e6
 const readBytes = 4 << 20
+const segmentBytesMax = 4 << 20
 /** How often globs are looked at for files that are new. */
 const globEveryMs = 10_000
 
@@ -44,6 +45,8 @@ export async function startAgent(context: ProcessContext<typeof agentOptions>): 
   const pending = await SegmentLog.open({
     dir: join(settings.stateDir, 'pending.wal'),
     bytesMax: settings.walMaxBytes,
+    // Space comes back by whole segments: a small log needs small ones.
+    segmentBytes: Math.min(segmentBytesMax, Math.ceil(settings.walMaxBytes / 8)),
     onDamage: ({ file, reason }) => onDamage(file, reason),
   })
   const destination = customSmtpEvents(settings.endpoint, key)

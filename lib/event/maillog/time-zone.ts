@@ -49,14 +49,7 @@ export class TimeZone {
     if (known !== undefined) return known
     const part: Record<string, number> = {}
     for (const { type, value } of this.#format.formatToParts(quarter * 900_000)) part[type] = Number(value)
-    const civil = Date.UTC(
-      part['year']!,
-      part['month']! - 1,
-      part['day'],
-      part['hour'],
-      part['minute'],
-      part['second'],
-    )
+    const civil = Date.UTC(part['year']!, part['month']! - 1, part['day'], part['hour'], part['minute'], part['second'])
     const offset = civil - quarter * 900_000
     if (this.#offsets.size > 1000) this.#offsets.clear()
     this.#offsets.set(quarter, offset)
