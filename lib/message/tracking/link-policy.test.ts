@@ -100,7 +100,11 @@ test('judgeLink leaves alone what is no web link or not its own', () => {
       'href="http://e.example/&#10;x"',
       `href="http://e.example/${'x'.repeat(8200)}"`,
     ],
-    'ambiguous-tag': [`href="http://e.example" x"y"`, `href=http://e.example/it's`],
+    'ambiguous-tag': [
+      `href="http://e.example/\n<a href="http://e.example/"`,
+      `href="http://e.example" x"y"`,
+      `href=http://e.example/it's`,
+    ],
   }
   for (const [reason, attributes] of Object.entries(cases)) {
     for (const attribute of attributes) assert.equal(reasonOf(`<a ${attribute}>`), reason, attribute)

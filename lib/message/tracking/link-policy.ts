@@ -86,7 +86,8 @@ export function judgeLink(element: LinkElement, context: LinkContext): LinkVerdi
   if (!href) return skip('no-href')
   const verdict = judgeUrl(href.value, context)
   if (!verdict.wrap) return verdict
-  if (element.ambiguous) return skip('ambiguous-tag')
+  // Markup within a URL: the quote that should have ended it is missing.
+  if (element.ambiguous || href.value.includes('<')) return skip('ambiguous-tag')
   const linkName = name && linkNameOf(name.value, context.charset)
   const action = isUnsubscribe ? 'link_unsubscribe' : context.amp ? 'amp_click' : 'click'
   return { wrap: true, url: verdict.url, action, ...(linkName && { linkName }) }

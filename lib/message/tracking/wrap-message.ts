@@ -144,12 +144,16 @@ export class MessageWrapper {
       const delimiter = this.#search.next(final)
       if (delimiter && delimiter.start < headerEnd) {
         // The part has no body.
+        if (delimiter.start - start > this.#limits.headerBytesMax) this.#tally.skip('header-too-large')
         this.#passDelimiter(delimiter)
         return true
       }
     }
     const isTop = this.#header === undefined
-    if (headerEnd - start > this.#limits.headerBytesMax) {
+    // Of a block that is not complete, only what can be no line end and no delimiter counts.
+    const known =
+      bodyStart !== undefined || final ? headerEnd : isTop ? headerEnd - 1 : Math.min(headerEnd - 1, this.#search.clear)
+    if (known - start > this.#limits.headerBytesMax) {
       this.#tally.skip('header-too-large')
       this.#mode = isTop ? 'rest' : 'between'
       this.#search.lookFrom(start)
