@@ -120,10 +120,10 @@ export class RecordFramer {
       const lineEnd = bytes.indexOf(lf, start)
       if (nextQuote >= 0 && nextQuote < start) nextQuote = bytes.indexOf(quote, start)
       const isPlain = nextQuote < 0 || (lineEnd >= 0 && nextQuote > lineEnd)
-      const end = isPlain ? (lineEnd < 0 ? incomplete : lineEnd) : endOfRecord(bytes, start)
+      const end = isPlain ? (lineEnd < 0 ? unended : lineEnd) : endOfRecord(bytes, start)
       const isLong = (end < 0 ? bytes.length : end) - start > this.#bytesMax
       // Also a line that looks broken is judged only when its end has come.
-      const mayGoOn = end === incomplete && !isLong && (!giveUp || isPlain)
+      const mayGoOn = !isLong && (end === unended || (end === openQuote && !giveUp))
       if (mayGoOn || (end < 0 && lineEnd < 0 && !isEnd)) {
         this.#rest = bytes.subarray(start)
         break
@@ -150,10 +150,14 @@ export class RecordFramer {
   }
 }
 
-const incomplete = -1
-const broken = -2
+/** The bytes end inside a quoted field. */
+const openQuote = -1
+/** The bytes end where a record might. */
+const unended = -2
+/** Something stands behind a closing quote. */
+const broken = -3
 
-/** Where the line end of the record that begins at `start` stands; `incomplete` or `broken` when there is none. */
+/** Where the line end of the record that begins at `start` stands, or why there is none. */
 function endOfRecord(bytes: Buffer, start: number): number {
   let at = start
   for (;;) {
@@ -161,17 +165,17 @@ function endOfRecord(bytes: Buffer, start: number): number {
     if (bytes[at] === quote) {
       for (;;) {
         at = bytes.indexOf(quote, at + 1)
-        if (at < 0) return incomplete
+        if (at < 0) return openQuote
         if (bytes[at + 1] !== quote) break
         at += 1
       }
       at += 1
       if (bytes[at] === cr && (at + 1 >= bytes.length || bytes[at + 1] === lf)) at += 1
-      if (at >= bytes.length) return incomplete
+      if (at >= bytes.length) return unended
       if (bytes[at] !== comma && bytes[at] !== lf) return broken
     } else {
       while (at < bytes.length && bytes[at] !== comma && bytes[at] !== lf) at += 1
-      if (at >= bytes.length) return incomplete
+      if (at >= bytes.length) return unended
     }
     if (bytes[at] === lf) return at
     at += 1
