@@ -5,43 +5,34 @@ import type { Edit } from './edit.ts'
 /** Length of lines where the part itself shows none, in characters. */
 const lineCharsDefault = 76
 const lineCharsMax = 998
-const wellFormed = /^[A-Za-z0-9+/\r\n]*$/
-const foreign = /[^A-Za-z0-9+/]+/g
+const wellFormed = /^[A-Za-z0-9+/ \t\r\n]*(?:=[ \t\r\n]*){0,2}$/
 
 export class Base64Text implements BodyText {
   readonly text: string
   readonly #lineChars: number
-  /** What stands behind the last digit and its padding, as it is: line ends, or what a mailing list appended. */
+  /** The line ends behind the last digit, as they are. */
   readonly #tail: string
 
-  private constructor(digits: string, lineChars: number, tail: string) {
-    this.text = Buffer.from(digits, 'base64').toString('latin1')
-    this.#lineChars = lineChars
-    this.#tail = tail
+  private constructor(text: string, encoded: string) {
+    this.text = text
+    const firstLine = encoded.indexOf('\r\n')
+    this.#lineChars = firstLine >= 4 && firstLine <= lineCharsMax ? firstLine : lineCharsDefault
+    let end = encoded.length
+    while (end > 0 && encoded.charCodeAt(end - 1) <= 0x20) end--
+    this.#tail = encoded.slice(end)
   }
 
   /**
-   * Undefined for a body that does not look like base64. Characters that are no digits are ignored, as the RFC says, but
-   * not markup; the first padding ends the text, as it does for readers.
+   * Undefined for a body with other characters, or with padding before its end: RFC 2045 ignores what is no digit, but
+   * what a mailing list appends may hold digits, and readers disagree on what is to be made of it.
    */
   static read(body: Buffer): Base64Text | undefined {
     const encoded = body.toString('latin1')
-    const padding = encoded.indexOf('=')
-    let end = padding === -1 ? encoded.length : padding
-    while (end > 0 && encoded.charCodeAt(end - 1) <= 0x20) end--
-    let tailStart = end
-    if (padding !== -1)
-      tailStart = padding + (/^=[ \t\r\n]*=/.exec(encoded.slice(padding, padding + 80))?.[0].length ?? 1)
-    let digits = encoded.slice(0, end)
-    if (!wellFormed.test(digits)) {
-      if (digits.includes('<')) return undefined
-      digits = digits.replaceAll(foreign, '')
-      if (digits.length < end / 2) return undefined
-    }
-    const firstLine = encoded.indexOf('\r\n')
-    const lineChars = firstLine >= 4 && firstLine <= lineCharsMax ? firstLine : lineCharsDefault
-    const read = new Base64Text(digits, lineChars, encoded.slice(tailStart))
-    return (digits.length - 2 * digitLineEnds(digits)) % 4 === 1 ? undefined : read
+    if (!wellFormed.test(encoded)) return undefined
+    const text = Buffer.from(encoded, 'base64').toString('latin1')
+    // A digit too many says nothing, and readers disagree on that as well.
+    if (text.length % 3 === 0 && digitCount(encoded) % 4 === 1) return undefined
+    return new Base64Text(text, encoded)
   }
 
   splice(edits: readonly Edit[]): ChangedBody {
@@ -58,8 +49,6 @@ export class Base64Text implements BodyText {
   }
 }
 
-function digitLineEnds(digits: string): number {
-  let count = 0
-  for (let at = digits.indexOf('\r\n'); at !== -1; at = digits.indexOf('\r\n', at + 2)) count++
-  return count
+function digitCount(encoded: string): number {
+  return encoded.replaceAll(/[^A-Za-z0-9+/]+/g, '').length
 }
