@@ -10,14 +10,16 @@ export type PartKind =
   /** Its bytes stay. */
   | { readonly kind: 'sealed' | 'attachment' | 'other' }
 
-/** multipart/signed and multipart/encrypted (RFC 1847), multipart/report (RFC 6522): their bytes are evidence. */
-const sealedTypes = /^(?:multipart\/(?:signed|encrypted|report)|message\/)/
+/** multipart/signed and multipart/encrypted (RFC 1847), multipart/report (RFC 6522), other messages: their bytes are evidence. */
+const sealedTypes = /^(?:multipart\/(?:signed|encrypted|report|digest)|message\/)/
 
 export function partKind(header: HeaderBlock): PartKind {
   const contentType = parseContentType(header.get('content-type'))
   const { type, boundary } = contentType
   if (sealedTypes.test(type)) return { kind: 'sealed' }
-  if (header.get('content-disposition')?.toLowerCase().startsWith('attachment')) return { kind: 'attachment' }
+  // A disposition that is not known counts as attachment (RFC 2183 §2.8).
+  if (!/^(?:"?inline"?[ \t]*(?:[;(]|$)|;|$)/i.test(header.get('content-disposition') ?? ''))
+    return { kind: 'attachment' }
   if (type.startsWith('multipart/')) return boundary === undefined ? { kind: 'other' } : { kind: 'container', boundary }
   return textKind(contentType)
 }
