@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { announce, announcedSize, noCapabilities, readCapabilities } from './capabilities.ts'
 
 const own = { messageBytesMax: 1000, startTls: false, auth: true }
@@ -21,9 +21,10 @@ describe('announce', () => {
     ]
     fc.assert(
       fc.property(fc.subarray([...known, ...foreign]), lines => {
-        const words = announce(readCapabilities(lines), own).map(line => line.split(' ')[0])
-        const expected = known.filter(line => lines.includes(line)).map(line => line.split(' ')[0])
-        assert.deepEqual(words.toSorted(), expected.toSorted())
+        const words = announce(readCapabilities(lines), own).map(line => line.split(' ')[0] ?? '')
+        const expected = known.filter(line => lines.includes(line)).map(line => line.split(' ')[0] ?? '')
+        assert.deepEqual(new Set(words), new Set(expected))
+        assert.equal(words.length, expected.length)
       }),
     )
   })

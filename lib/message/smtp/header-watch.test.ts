@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { HeaderWatch } from './header-watch.ts'
 
 describe('HeaderWatch', () => {

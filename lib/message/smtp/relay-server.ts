@@ -34,6 +34,8 @@ export interface RelayServerOptions {
 }
 
 const authFailureWindowMs = 600_000
+/** Longest wait for messages under way when the process stops; what is not done by then is left to its client. */
+const stopMsMax = 7_000
 const authAddressesMax = 10_000
 
 export class RelayServer extends SMTPServer implements Relay, Timed {
@@ -118,12 +120,19 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
     this.stopping = true
     const farewell = localReply(421, '4.3.2', 'Shutting down')
     for (const session of this.#sessions) session.endWhenIdle(farewell)
-    if (this.#sessions.size > 0) await new Promise<void>(resolve => (this.#whenEmpty = resolve))
+    if (this.#sessions.size > 0) {
+      await new Promise<void>(resolve => {
+        const late = setTimeout(resolve, stopMsMax)
+        this.#whenEmpty = () => {
+          clearTimeout(late)
+          resolve()
+        }
+      })
+    }
     this.pool.close()
     await new Promise<void>(resolve => {
       this.server.close(() => resolve())
-      for (const connection of this.connections) connection.close()
-      setTimeout(resolve, 1_000).unref()
+      for (const connection of this.connections) connection._socket.destroy()
     })
     this.deadlines.close()
   }

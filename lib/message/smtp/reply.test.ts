@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { formatReply, ReplyReader, replyBytesMax, type Reply } from './reply.ts'
 
 const replies = fc.record(

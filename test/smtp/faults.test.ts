@@ -1,0 +1,263 @@
+/** Whatever the upstream or the client does, nothing is promised that was not promised to us, and no half mail goes on. */
+import { strict as assert } from 'node:assert'
+import { afterEach, describe, test } from 'node:test'
+import { until } from '../support/process.ts'
+import { Peer } from './peer.ts'
+import { startRig, type Rig, type RigOptions } from './rig.ts'
+import { SinkUpstream } from './sink-upstream.ts'
+
+let sink: SinkUpstream
+let rig: Rig
+const start = async (options: Partial<RigOptions> = {}) => {
+  sink = await SinkUpstream.start()
+  rig = await startRig({ upstreamPort: sink.port, ...options })
+}
+afterEach(async () => {
+  await sink.close()
+  await rig.close()
+  assert.deepEqual(rig.faults, [])
+})
+
+/** Says what leads up to the message; the replies. */
+async function greet(client: Peer): Promise<void> {
+  assert.match((await client.reply()).at(-1)!, /^220 /)
+  assert.match(await client.ask('EHLO client.test'), /^250 /)
+}
+
+describe('an upstream that refuses or breaks', () => {
+  const steps = ['MAIL', 'RCPT', 'DATA', '.']
+  const replies = [
+    '421 4.3.2 closing',
+    '450 4.2.0 later',
+    '451 4.3.0 not now',
+    '452 4.3.1 full',
+    '500 what',
+    '550 5.1.1 no such user',
+    '552 5.3.4 too big',
+    '554-5.7.1 two\r\n554 5.7.1 lines',
+  ]
+  for (const step of steps) {
+    test(`its reply to ${step} is the client's`, async () => {
+      await start()
+      for (const reply of replies) {
+        sink.misbehave = command => (command.startsWith(step) ? reply : undefined)
+        const client = await Peer.connect(rig.port)
+        await greet(client)
+        const heard: string[] = []
+        for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA', 'x\r\n.']) {
+          client.say(`${command}\r\n`)
+          heard.push((await client.reply()).join('\r\n'))
+          if (!/^[23]/.test(heard.at(-1)!)) break
+        }
+        assert.equal(heard.at(-1), reply, step)
+        assert.equal(heard.length, steps.indexOf(step) + 1)
+        client.socket.destroy()
+      }
+      assert.equal(sink.accepted.length, 0)
+    })
+
+    for (const how of ['drop', 'nonsense'] as const) {
+      test(`${how} instead of a reply to ${step}: 451, and the session goes on`, async () => {
+        await start()
+        sink.misbehave = command =>
+          command.startsWith(step) ? (how === 'drop' ? 'drop' : 'HTTP/1.1 200 OK') : undefined
+        const client = await Peer.connect(rig.port)
+        await greet(client)
+        let last = ''
+        for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA', 'x\r\n.']) {
+          last = await client.ask(command)
+          if (!/^[23]/.test(last)) break
+        }
+        assert.match(last, /^451 4\.4\.2 /)
+        sink.misbehave = () => undefined
+        assert.match(await client.ask('RSET'), /^250 /)
+        assert.match(await client.ask('MAIL FROM:<a@b.test>'), /^250 /)
+        client.socket.destroy()
+        assert.equal(sink.accepted.length, 0)
+      })
+    }
+  }
+
+  test('silence: 451 after the time of the step', async () => {
+    await start({ limits: { upstreamReplyMs: 300, upstreamDataMs: 300, upstreamFinalMs: 300 } })
+    for (const step of steps) {
+      sink.misbehave = command => (command.startsWith(step) ? '' : undefined)
+      if (step === '.') sink.misbehave = command => (command === '.' ? new Promise<string>(() => undefined) : undefined)
+      const client = await Peer.connect(rig.port)
+      await greet(client)
+      let last = ''
+      for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA', 'x\r\n.']) {
+        last = await client.ask(command)
+        if (!/^[23]/.test(last)) break
+      }
+      assert.match(last, /^451 4\.4\.2 /, step)
+      client.socket.destroy()
+    }
+  })
+
+  test('not there: 421 to EHLO, and mail flows as soon as it is back', async () => {
+    await start()
+    const { port } = sink
+    await sink.close()
+    const client = await Peer.connect(rig.port)
+    assert.match((await client.reply()).at(-1)!, /^220 /)
+    assert.match(await client.ask('EHLO client.test'), /^421 4\.3\.2 /)
+    await client.closed()
+    sink = await SinkUpstream.start(undefined, port)
+    const again = await Peer.connect(rig.port)
+    await greet(again)
+    assert.match(await again.ask('MAIL FROM:<a@b.test>'), /^250 /)
+    again.socket.destroy()
+  })
+
+  test('refuses the connection: 421 to EHLO', async () => {
+    await start()
+    for (const greeting of ['554 5.3.2 no service', '421 4.3.2 busy', 'drop', 'SSH-2.0-OpenSSH']) {
+      sink.misbehave = command => (command === 'connect' ? greeting : undefined)
+      const client = await Peer.connect(rig.port)
+      await client.reply()
+      assert.match(await client.ask('EHLO client.test'), /^421 4\.3\.2 /, greeting)
+      await client.closed()
+    }
+  })
+
+  test('is gone between EHLO and MAIL: 451', async () => {
+    await start()
+    const client = await Peer.connect(rig.port)
+    await greet(client)
+    await sink.close()
+    assert.match(await client.ask('MAIL FROM:<a@b.test>'), /^451 4\.4\.1 /)
+    client.socket.destroy()
+  })
+
+  test('speaks HELO only', async () => {
+    await start()
+    sink.misbehave = command => (command.startsWith('EHLO') ? '502 5.5.1 what' : undefined)
+    const client = await Peer.connect(rig.port)
+    await client.reply()
+    client.say('EHLO client.test\r\n')
+    assert.equal((await client.reply()).length, 1)
+    for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA', 'x\r\n.']) await client.ask(command)
+    assert.equal(sink.accepted.length, 1)
+    client.socket.destroy()
+  })
+})
+
+describe('a client that goes away', () => {
+  const mail = 'Subject: x\r\n\r\n..a line\r\nanother\r\n.\r\n'
+
+  test('at every byte of a message: nothing is accepted', async () => {
+    await start()
+    for (let bytes = 0; bytes < mail.length; bytes++) {
+      const client = await Peer.connect(rig.port)
+      await greet(client)
+      for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA']) await client.ask(command)
+      client.say(mail.slice(0, bytes))
+      if (bytes % 2 === 0) client.socket.end()
+      else client.socket.destroySoon()
+      await until('the session to end', () => rig.server.sessions === 0)
+    }
+    await until('the upstream to see them end', () => sink.unfinished === mail.length)
+    assert.equal(sink.accepted.length, 0)
+    assert.equal(sink.commands.filter(command => command === '.').length, 0)
+  })
+
+  test('at every byte of a message that streams', async () => {
+    await start({ limits: { collectBytesMax: 0 } })
+    for (let bytes = 0; bytes < mail.length; bytes += 3) {
+      const client = await Peer.connect(rig.port)
+      await greet(client)
+      for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA']) await client.ask(command)
+      client.say(mail.slice(0, bytes))
+      client.socket.resetAndDestroy()
+      await until('the session to end', () => rig.server.sessions === 0)
+    }
+    assert.equal(sink.accepted.length, 0)
+  })
+
+  test('between commands: the upstream connection is reset and used again', async () => {
+    await start()
+    for (const command of ['', 'MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>']) {
+      const client = await Peer.connect(rig.port)
+      await greet(client)
+      if (command.startsWith('RCPT')) await client.ask('MAIL FROM:<a@b.test>')
+      if (command !== '') await client.ask(command)
+      client.socket.resetAndDestroy()
+      await until('the session to end', () => rig.server.sessions === 0)
+      await until('the upstream connection to be free', async () => sink.commands.at(-1) !== command)
+    }
+    assert.equal(sink.sessions, 1)
+    assert.equal(sink.commands.filter(command => command === 'RSET').length, 2)
+  })
+
+  test('before the reply to its message: the message is delivered once', async () => {
+    await start()
+    let answer: (reply: string) => void = () => undefined
+    sink.misbehave = command => (command === '.' ? new Promise<string>(resolve => (answer = resolve)) : undefined)
+    const client = await Peer.connect(rig.port)
+    await greet(client)
+    for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA']) await client.ask(command)
+    client.say(mail)
+    await until('the message to be upstream', () => sink.commands.at(-1) === '.')
+    client.socket.resetAndDestroy()
+    await until('the session to end', () => rig.server.sessions === 0)
+    answer('250 ok')
+    await until('the message', () => sink.accepted.length === 1)
+    const again = await Peer.connect(rig.port)
+    await greet(again)
+    assert.match(await again.ask('MAIL FROM:<a@b.test>'), /^250 /)
+    assert.equal(sink.sessions, 1)
+    again.socket.destroy()
+  })
+})
+
+describe('a large message', () => {
+  const line = `${'x'.repeat(98)}\r\n`
+  const megabytes = (count: number) => line.repeat(count * 10_000)
+
+  for (const [what, collectBytesMax] of [
+    ['streamed', 1_000_000],
+    ['collected', 100_000_000],
+  ] as const) {
+    test(`${what}: arrives as it was`, async () => {
+      await start({ limits: { collectBytesMax } })
+      const client = await Peer.connect(rig.port)
+      await greet(client)
+      for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA']) await client.ask(command)
+      const message = `${megabytes(5)}..dot\r\n${megabytes(5)}`
+      client.say(message)
+      assert.match(await client.ask('.'), /^250 /)
+      assert.equal(sink.accepted[0]?.data, message)
+      client.socket.destroy()
+    })
+  }
+
+  test('streamed: refused half way, read to its end, answered with the refusal', async () => {
+    await start({ limits: { collectBytesMax: 1000, messageBytesMax: 2_000_000 } })
+    const client = await Peer.connect(rig.port)
+    await greet(client)
+    for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA']) await client.ask(command)
+    client.say(megabytes(3))
+    assert.match(await client.ask('.'), /^552 5\.3\.4 /)
+    assert.match(await client.ask('MAIL FROM:<a@b.test>'), /^250 /)
+    assert.equal(sink.accepted.length, 0)
+    client.socket.destroy()
+  })
+
+  test('an upstream that does not read stops the client, not the relay', async () => {
+    await start({ limits: { collectBytesMax: 1000 } })
+    const client = await Peer.connect(rig.port)
+    await greet(client)
+    for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA']) await client.ask(command)
+    const goOn = sink.pause()
+    for (let at = 0; at < 20; at++) client.say(megabytes(1))
+    await until('the client to be held back', () => client.socket.writableLength > 5_000_000)
+    const other = await Peer.connect(rig.port)
+    assert.match((await other.reply()).at(-1)!, /^220 /)
+    other.socket.destroy()
+    goOn()
+    assert.match(await client.ask('.'), /^250 /)
+    assert.equal(sink.accepted[0]?.data.length, 20_000_000)
+    client.socket.destroy()
+  })
+})
