@@ -1,0 +1,121 @@
+/** What every destination has to do, and what each does besides. */
+import assert from 'node:assert/strict'
+import { createHmac } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, test } from 'node:test'
+import { until } from '../support/process.ts'
+import { arrived, type Rig, type RunningFeeder, setUp } from './rig.ts'
+
+let rig: Rig
+beforeEach(async () => {
+  rig = await setUp()
+})
+afterEach(() => rig.stop())
+
+const secret = 'canary-secret'
+const destinations: Record<string, () => Promise<RunningFeeder>> = {
+  sparkpost: () => rig.feeder(),
+  'webhook, NDJSON': () =>
+    rig.feeder(['--destination=webhook', `--endpoint=${rig.endpoint.url}/hook`], { FEEDER_WEBHOOK_SECRET: secret }),
+  'webhook, JSON array': () =>
+    rig.feeder(['--destination=webhook', `--endpoint=${rig.endpoint.url}/hook`, '--webhook-format=json']),
+}
+
+for (const [name, start] of Object.entries(destinations)) {
+  describe(name, () => {
+    test('delivers, retries what failed, isolates what is refused, keeps what is not allowed', async () => {
+      const issued = await rig.issue(60)
+      const poison = issued[17]
+      const script = [{ status: 503 }, { status: 403 }]
+      rig.endpoint.answer = ({ events }) =>
+        script.shift() ?? (events.some(event => event.event_id === poison?.id) ? { status: 400 } : undefined)
+      const feeder = await start()
+      await until('health to say so', async () => (await feeder.health()).reasons['upload']?.includes('403'))
+      feeder.kill('SIGHUP')
+      await arrived(
+        rig,
+        issued.filter(event => event !== poison),
+      )
+      await until('the queue to be empty', async () => (await rig.waiting()) === 0)
+      assert.deepEqual(
+        (await rig.deadLetters()).map(letter => letter.event?.id),
+        [poison?.id],
+      )
+      assert.deepEqual(rig.endpoint.flaws, [])
+      assert.ok([...rig.endpoint.ledger.values()].every(times => times === 1))
+      assert.ok(!feeder.output.stdout.includes('canary'), 'a secret in the log')
+    })
+  })
+}
+
+test('webhook requests are signed with the time they were sent at', async () => {
+  const issued = await rig.issue(3)
+  const secretFile = join(rig.dir, 'secret')
+  await writeFile(secretFile, `${secret}\n`)
+  await rig.feeder([
+    '--destination=webhook',
+    `--endpoint=${rig.endpoint.url}/hook?a=1`,
+    `--webhook-secret-file=${secretFile}`,
+  ])
+  await arrived(rig, issued)
+  const [request] = rig.endpoint.requests
+  assert.ok(request)
+  assert.equal(request.url, '/hook?a=1')
+  const timestamp = String(request.headers['x-mta-tracking-timestamp'])
+  assert.ok(Math.abs(Number(timestamp) - Date.now() / 1000) < 60)
+  const mac = createHmac('sha256', secret).update(`${timestamp}.`).update(request.body).digest('hex')
+  assert.equal(request.headers['x-mta-tracking-signature'], `v1=${mac}`)
+  assert.equal(request.headers.authorization, undefined)
+})
+
+test('--verify asks what became of batches, sends again what was lost, dead-letters what failed', async () => {
+  const asked = new Map<string, number>()
+  let issued: { id: string }[] = []
+  rig.endpoint.answerGet = url => {
+    const failures = /^\/api\/v1\/ingest\/events\/failures\/(.+)$/.exec(url)
+    if (failures) return { status: 200, body: `{"msys":{"track_event":{"event_id":"${issued[4]?.id}"}}}\n` }
+    const id = /^\/api\/v1\/events\/ingest\?batch_ids=(.+)$/.exec(url)?.[1] ?? ''
+    const times = (asked.get(id) ?? 0) + 1
+    asked.set(id, times)
+    const entry = (more: object) => ({ status: 200, body: JSON.stringify({ results: [{ batch_id: id, ...more }] }) })
+    if (times === 1) return { status: 200, body: '{"results":[]}' }
+    if (asked.size === 1) return entry({ type: 'error', error_type: 'system', retryable: true, number_failed: 10 })
+    if (asked.size === 2) {
+      return entry({ type: 'error', error_type: 'validation', retryable: false, number_succeeded: 9, number_failed: 1 })
+    }
+    return entry({ type: 'success', number_succeeded: 10, number_failed: 0 })
+  }
+  issued = await rig.issue(10)
+  const feeder = await rig.feeder(['--verify', '--batch-age=500ms'])
+  await until('the queue to be empty', async () => (await rig.waiting()) === 0, 30_000)
+  assert.ok(
+    [...rig.endpoint.ledger.values()].every(times => times === 2),
+    'sent again',
+  )
+  assert.deepEqual(
+    (await rig.deadLetters()).map(letter => [letter.event?.id, letter.reason]),
+    [[issued[4]?.id, 'refused after acceptance: validation']],
+  )
+  const more = await rig.issue(10)
+  await arrived(rig, more)
+  await until('the queue to be empty', async () => (await rig.waiting()) === 0)
+  assert.equal(await feeder.metric('feeder_events_uploaded_total'), 19)
+  assert.equal(await feeder.metric('feeder_events_taken_total'), 20)
+})
+
+test('bad settings are refused with one line and exit 2', async () => {
+  const refused: [string[], Record<string, string>, RegExp][] = [
+    [[], { SPARKPOST_API_KEY_INGEST: '' }, /there is no key: set SPARKPOST_API_KEY_INGEST or --api-key-file/],
+    [['--endpoint=http://api.sparkpost.com'], {}, /this machine only/],
+    [['--batch-bytes=6MB'], {}, /5MB/],
+    [['--destination=sparkpots'], {}, /sparkpost, webhook/],
+    [['--lease=10s'], {}, /twice --request-timeout/],
+  ]
+  for (const [args, env, message] of refused) {
+    const feeder = await rig.feeder(args, env)
+    assert.equal((await feeder.exited).code, 2)
+    assert.match(feeder.output.stderr, message)
+    assert.equal(feeder.output.stderr.trim().split('\n').length, 1)
+  }
+})
