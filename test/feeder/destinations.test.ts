@@ -4,7 +4,7 @@ import { createHmac } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
-import { until } from '../support/process.ts'
+import { freePort, startProcess, until, waitForPort } from '../support/process.ts'
 import { arrived, type Rig, type RunningFeeder, setUp } from './rig.ts'
 
 let rig: Rig
@@ -117,5 +117,35 @@ test('bad settings are refused with one line and exit 2', async () => {
     assert.equal((await feeder.exited).code, 2)
     assert.match(feeder.output.stderr, message)
     assert.equal(feeder.output.stderr.trim().split('\n').length, 1)
+  }
+})
+
+test('the console is a sparkpost destination, verification included', async () => {
+  const port = await freePort()
+  const smtpPort = await freePort()
+  const local = await startProcess(
+    'node',
+    [
+      'cmd/console.ts',
+      `--in-hostport=127.0.0.1:${port}`,
+      `--smtp-hostport=127.0.0.1:${smtpPort}`,
+      `--data-dir=${join(rig.dir, 'console')}`,
+    ],
+    { cwd: new URL('../..', import.meta.url).pathname },
+  )
+  try {
+    await waitForPort(port)
+    const good = await rig.issue(5)
+    const [bad] = await rig.issue(1, { id: '9223372036854775808' })
+    await rig.feeder(['--verify', `--endpoint=http://127.0.0.1:${port}`])
+    await until('the queue to be empty', async () => (await rig.waiting()) === 0, 20_000)
+    const stored = await (await fetch(`http://127.0.0.1:${port}/api/events`)).text()
+    for (const { id } of good) assert.ok(stored.includes(id), `${id} is not stored`)
+    assert.deepEqual(
+      (await rig.deadLetters()).map(letter => letter.event?.id),
+      [bad?.id],
+    )
+  } finally {
+    await local.stop()
   }
 })

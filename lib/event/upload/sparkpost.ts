@@ -81,7 +81,8 @@ async function failedIds(
   const answer = await ask(`${base}${failuresPath}/${id}`)
   if (answer.status !== 200) return undefined
   const ids = new Set<string>()
-  for (const match of answer.body.matchAll(/"event_id"\s*:\s*"(\d{1,19})"/g)) {
+  // The events may stand there as objects or, with escaped quotes, as texts.
+  for (const match of answer.body.matchAll(/event_id\\*"\s*:\s*\\*"(\d{1,20})\b/g)) {
     if (match[1] !== undefined) ids.add(match[1])
   }
   return ids.size > 0 ? ids : undefined
