@@ -65,7 +65,7 @@ export interface CorrelatorOptions {
 
 export const correlatorDefaults: CorrelatorOptions = {
   ttlMs: 5 * 86_400_000,
-  removedGraceMs: 10 * 60_000,
+  removedGraceMs: 2 * 60_000,
   entriesMax: 500_000,
   deferredIntervalMs: 0,
   hopRelays: [],

@@ -62,7 +62,7 @@ export class LogLineReader {
       line.charCodeAt(end - 9) !== 32
     )
       return undefined
-    const at = this.#clock.traditional(line.slice(from, end))
+    const at = this.#clock.traditional(line, from, end)
     if (Number.isNaN(at)) return undefined
     this.#read.at = at * 1000
     return this.#hostAndTag(line, end + 1)
@@ -72,9 +72,10 @@ export class LogLineReader {
   #iso(line: string, from: number): LogLine | undefined {
     const end = line.indexOf(' ', from)
     if (end < from + 19 || end > from + 40) return undefined
-    const at = isoMicros(line.slice(from, end))
+    const at = isoMicros(line, from, end)
     if (Number.isNaN(at)) return undefined
     this.#read.at = at
+    if (!line.startsWith(' std', end)) return this.#hostAndTag(line, end + 1)
     const stream = /^ std(?:out|err) [FP] /.exec(line.slice(end, end + 12))
     if (!stream) return this.#hostAndTag(line, end + 1)
     const inner = this.#traditional(line, end + stream[0].length)
@@ -91,7 +92,7 @@ export class LogLineReader {
     if (line.charCodeAt(end + 2) !== 32) return this.#iso(line, end + 1)
     const stampEnd = line.indexOf(' ', end + 3)
     if (stampEnd === -1 || stampEnd > end + 43) return undefined
-    this.#read.at = isoMicros(line.slice(end + 3, stampEnd))
+    this.#read.at = isoMicros(line, end + 3, stampEnd)
     const hostEnd = line.indexOf(' ', stampEnd + 1)
     if (hostEnd === -1) return undefined
     this.#setHost(line, stampEnd + 1, hostEnd)
@@ -162,7 +163,7 @@ export class LogLineReader {
   #setHost(line: string, from: number, to: number): void {
     // Hosts hardly ever change from line to line: one string object serves them all.
     if (to - from !== this.#host.length || !line.startsWith(this.#host, from))
-      this.#host = Buffer.from(line.slice(from, to), 'latin1').toString('latin1')
+      this.#host = latin1Copy(line, from, to)
     this.#read.host = this.#host
   }
 }
@@ -189,4 +190,9 @@ function structuredDataEnd(line: string, from: number): number {
     else if (!quoted && code === 93 && line.charCodeAt(at + 1) !== 91) return at + 1
   }
   return -1
+}
+
+/** A host's name stays latin1: it is a key, not a text. */
+function latin1Copy(line: string, from: number, to: number): string {
+  return Buffer.from(line.slice(from, to), 'latin1').toString('latin1')
 }

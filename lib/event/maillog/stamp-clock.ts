@@ -2,6 +2,7 @@
  * The instants that the stamps of log lines mean. A traditional stamp, `Feb  9 13:00:05`, has neither year nor zone: both
  * are inferred, the year from when the file was last written, the zone from the setting or this machine.
  */
+import { keptText } from './kept-text.ts'
 import type { TimeZone } from './time-zone.ts'
 
 const hourMs = 3_600_000
@@ -37,12 +38,13 @@ export class StampClock {
    * When clocks were set back, an hour appears twice: a line that seems to lie an hour before the one that was read last
    * belongs to the second.
    *
-   * @param stamp the 15 characters, day padded by a blank or a zero; month names of another language mean the month that is
+   * @param line holds the stamp from `from` to `to`: 15 characters, day padded by a blank or a zero; month names of another language mean the month that is
    */
-  traditional(stamp: string): number {
-    if (stamp === this.#cachedStamp) return this.#cachedMs
+  traditional(line: string, from = 0, to = line.length): number {
+    if (to - from === this.#cachedStamp.length && line.startsWith(this.#cachedStamp, from)) return this.#cachedMs
+    const stamp = line.slice(from, to)
     const instant = this.#infer(stamp)
-    this.#cachedStamp = Buffer.from(stamp, 'latin1').toString('latin1')
+    this.#cachedStamp = keptText(stamp, 0, stamp.length)
     this.#cachedMs = instant
     if (!Number.isNaN(instant)) this.#lastMs = instant
     return instant
@@ -74,42 +76,36 @@ export class StampClock {
  * The instant of a stamp such as `2026-11-21T16:24:03.867203+00:00`, in microseconds of Unix time; NaN when it is none. The
  * zone may be `Z`, `+01:00` or `+0100`; digits past the microsecond are cut.
  */
-export function isoMicros(stamp: string): number {
-  const seconds = cachedSeconds(stamp.slice(0, 19))
-  if (Number.isNaN(seconds)) return Number.NaN
-  let at = 19
+export function isoMicros(line: string, from = 0, to = line.length): number {
+  // Lines of one second share all but the fraction; lines of one log share the zone.
+  if (!line.startsWith(cache.text, from) || cache.text === '') readSeconds(line, from)
+  let at = from + 19
   let micros = 0
-  if (stamp.charCodeAt(at) === 46) {
-    at++
-    let weight = 100_000
-    for (; isDigit(stamp.charCodeAt(at)); at++) {
-      micros += Math.floor(weight) * (stamp.charCodeAt(at) - 48)
-      weight /= 10
+  if (line.charCodeAt(at) === 46) {
+    let digits = 0
+    for (at++; at < to && isDigit(line.charCodeAt(at)); at++) {
+      if (digits < 6) micros = micros * 10 + line.charCodeAt(at) - 48
+      digits++
     }
+    for (; digits < 6; digits++) micros *= 10
   }
-  const zone = zoneMinutes(stamp, at)
-  return (seconds - zone * 60) * 1_000_000 + micros
+  if (to - at !== cache.zone.length || !line.startsWith(cache.zone, at)) readZone(line.slice(at, to))
+  return (cache.seconds - cache.zoneSeconds) * 1_000_000 + micros
 }
 
-const cache = { text: '', seconds: Number.NaN }
+const cache = { text: '', seconds: Number.NaN, zone: 'Z', zoneSeconds: 0 }
 
-/** Lines of one second share all but the fraction. */
-function cachedSeconds(text: string): number {
-  if (text === cache.text) return cache.seconds
-  cache.text = Buffer.from(text, 'latin1').toString('latin1')
+function readSeconds(line: string, from: number): void {
+  const text = keptText(line, from, from + 19)
+  cache.text = text
   cache.seconds = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/.test(text) ? Date.parse(`${text}Z`) / 1000 : Number.NaN
-  return cache.seconds
 }
 
-function zoneMinutes(stamp: string, at: number): number {
-  const sign = stamp.charCodeAt(at)
-  if (sign === 90 && stamp.length === at + 1) return 0
-  if (sign !== 43 && sign !== 45) return Number.NaN
-  const colon = stamp.charCodeAt(at + 3) === 58 ? 1 : 0
-  if (stamp.length !== at + 5 + colon) return Number.NaN
-  const hours = Number(stamp.slice(at + 1, at + 3))
-  const minutes = Number(stamp.slice(at + 3 + colon))
-  return (sign === 43 ? 1 : -1) * (hours * 60 + minutes)
+function readZone(text: string): void {
+  const match = /^(?:Z|([+-])(\d\d):?(\d\d))$/.exec(text)
+  const seconds = (Number(match?.[2] ?? 0) * 60 + Number(match?.[3] ?? 0)) * 60
+  cache.zone = keptText(text, 0, text.length)
+  cache.zoneSeconds = match ? (match[1] === '-' ? -seconds : seconds) : Number.NaN
 }
 
 const isDigit = (code: number) => code >= 48 && code <= 57
