@@ -129,9 +129,9 @@ test('what was answered is kept when the tracker is killed, with Redis and witho
     for (let round = 0; round < 6; round++) {
       if (round === 2) await redis.kill('SIGKILL')
       if (round === 4) await redis.restart()
-      let going = true
+      const stop = new AbortController()
       const clickers = Array.from({ length: 8 }, async () => {
-        while (going) {
+        while (!stop.signal.aborted) {
           const messageId = newMessageId(Date.now() - 3_600_000)
           const path = tracker.path({ messageId, url: 'https://example.com/' })
           try {
@@ -145,7 +145,7 @@ test('what was answered is kept when the tracker is killed, with Redis and witho
       const target = answered.length + 40
       await until('some answers', () => answered.length >= target, 30_000)
       tracker.process.kill('SIGKILL')
-      going = false
+      stop.abort()
       await Promise.all(clickers)
       await tracker.restart()
     }

@@ -1,5 +1,8 @@
 /** The tracker as a process: puts settings, keys, queue and server together. */
 import { createHash } from 'node:crypto'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { segmentFirstSeq } from '../../durable/segment.ts'
 import { LinkKeys } from '../../link/keys.ts'
 import { EventProducer } from '../../queue/event-producer.ts'
 import type { Settings } from '../../process/option.ts'
@@ -9,6 +12,7 @@ import { decide, type TrackerPolicy } from './engagement.ts'
 import { openGeo } from './geo.ts'
 import type { trackerOptions } from './options.ts'
 import { tokenOf } from './request-path.ts'
+import { endWithFirst, siblingNumber, SiblingProcesses } from './sibling-processes.ts'
 import { Traces } from './traces.ts'
 import { trackerMetrics } from './tracker-metrics.ts'
 import { serveTracker } from './tracker-server.ts'
@@ -42,10 +46,11 @@ export async function startTracker(context: Context): Promise<Running> {
     }
   })
 
+  const number = siblingNumber()
   const producer = await EventProducer.open({
     redisUrl: settings.redisUrl,
     partitions: settings.partitions,
-    spillDir: settings.spillDir,
+    spillDir: number === 0 ? settings.spillDir : join(settings.spillDir, `process-${number}`),
     spillBytesMax: settings.spillMaxBytes,
     log,
     health,
@@ -86,10 +91,12 @@ export async function startTracker(context: Context): Promise<Running> {
         },
       }),
     )
-    log.info({ port: server.port, signingKey: loaded.keys.signing.id }, 'listening')
+    log.info({ port: server.port, signingKey: loaded.keys.signing.id, sibling: number || undefined }, 'listening')
+    const siblings = number === 0 ? startSiblings(context) : undefined
+    if (number > 0) endWithFirst()
     return {
       close: async () => {
-        await server.close()
+        await Promise.all([server.close(), siblings?.close()])
         await producer.close()
       },
     }
@@ -97,6 +104,32 @@ export async function startTracker(context: Context): Promise<Running> {
     await producer.close()
     throw error
   }
+}
+
+/** Of the first process: the others, when there are to be any. */
+function startSiblings({ settings, log, health, onReload }: Context): SiblingProcesses | undefined {
+  const left = spillsBeyond(settings.spillDir, settings.processes)
+  if (left !== undefined) {
+    log.warn(
+      { dir: left },
+      'events may wait there for a process that is no longer started: start once with more --processes',
+    )
+  }
+  if (settings.processes === 1) return undefined
+  const { metricsHostport } = settings
+  const siblings = new SiblingProcesses({ count: settings.processes - 1, metricsHostport, log, health })
+  onReload(() => siblings.reload())
+  return siblings
+}
+
+/** A folder of a sibling that is no longer started and left events behind. */
+function spillsBeyond(spillDir: string, processes: number): string | undefined {
+  for (const name of readdirSync(spillDir)) {
+    const number = Number(/^process-(\d+)$/.exec(name)?.[1] ?? 0)
+    const dir = join(spillDir, name)
+    if (number >= processes && readdirSync(dir).some(file => segmentFirstSeq(file) !== undefined)) return dir
+  }
+  return undefined
 }
 
 function load(settings: Settings<typeof trackerOptions> & Context['settings']): Loaded {
