@@ -13,7 +13,7 @@ is in Redis, or on disk in --spill-dir, before the answer is sent.
   GET /robots.txt   nothing here is for robots
   all else          4xx
 
-SIGHUP reads --link-keys and --geoip-db anew. docs/tracker.md has answers, limits and verdicts in full.
+SIGHUP reads --link-keys, --geoip-db and --apple-relays anew. docs/tracker.md has answers, limits and verdicts in full.
 `
 
 await run({

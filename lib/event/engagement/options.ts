@@ -51,6 +51,9 @@ export const trackerOptions = {
     default: '',
   }),
   'geoip-db': option(path, { help: 'Database in MaxMind format (.mmdb) that says where an address is.' }),
+  'apple-relays': option(path, {
+    help: "Apple's list of relays (egress-ip-ranges.csv): with it only they count as Mail Privacy Protection.",
+  }),
   ip: option(oneOf('full', 'truncate', 'none'), {
     help: 'What events keep of the address: all, its /24 or /48 network, nothing.',
     default: 'full',

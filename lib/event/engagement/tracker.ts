@@ -1,8 +1,7 @@
 /** The tracker as a process: puts settings, keys, queue and server together. */
 import { createHash } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { segmentFirstSeq } from '../../durable/segment.ts'
 import { LinkKeys } from '../../link/keys.ts'
 import { EventProducer } from '../../queue/event-producer.ts'
 import type { Settings } from '../../process/option.ts'
@@ -10,6 +9,7 @@ import { listening, StartError, type ProcessContext, type Running } from '../../
 import { TrustedProxies } from './client-address.ts'
 import { decide, type TrackerPolicy } from './engagement.ts'
 import { openGeo } from './geo.ts'
+import { NetworkList } from './network-list.ts'
 import type { trackerOptions } from './options.ts'
 import { tokenOf } from './request-path.ts'
 import { endWithFirst, siblingNumber, SiblingProcesses } from './sibling-processes.ts'
@@ -127,7 +127,7 @@ function spillsBeyond(spillDir: string, processes: number): string | undefined {
   for (const name of readdirSync(spillDir)) {
     const number = Number(/^process-(\d+)$/.exec(name)?.[1] ?? 0)
     const dir = join(spillDir, name)
-    if (number >= processes && readdirSync(dir).some(file => segmentFirstSeq(file) !== undefined)) return dir
+    if (number >= processes && readdirSync(dir).some(file => file.endsWith('.segment'))) return dir
   }
   return undefined
 }
@@ -143,8 +143,17 @@ function load(settings: Settings<typeof trackerOptions> & Context['settings']): 
       legacyHosts: settings.legacyHosts,
       earlyClickMs: settings.earlyClick,
       geoOf: settings.geoipDb === undefined ? undefined : openGeo(settings.geoipDb),
-      isAppleRelay: undefined,
+      isAppleRelay: settings.appleRelays === undefined ? undefined : openRelays(settings.appleRelays),
     },
+  }
+}
+
+function openRelays(file: string): (address: string) => boolean {
+  try {
+    const relays = new NetworkList(readFileSync(file, 'latin1'))
+    return address => relays.has(address)
+  } catch (error) {
+    throw new Error(`${file} can't be used as a list of relays: ${(error as Error).message}`, { cause: error })
   }
 }
 
