@@ -24,7 +24,9 @@ export const legacyBytesMax = 8192
 const actions = { o: 'open', i: 'initial_open', c: 'click' } as const
 
 /** Undefined when the text is no such token, leads nowhere we redirect to, or inflates to more than `legacyBytesMax`. */
-export function decodeLegacyToken(token: string): LegacyLink | undefined {
+export function decodeLegacyToken(text: string): LegacyLink | undefined {
+  // Some clients escape the padding.
+  const token = text.replaceAll(/%3d/gi, '=')
   if (token.length > legacyTokenCharsMax || !/^e[\w-]+={0,2}$/.test(token)) return undefined
   let claims: unknown
   try {

@@ -9,8 +9,9 @@
  *     KIND(1) MESSAGE-ID NAME? URL?
  *
  * KIND has the action in its lowest three bits, in the order of `actions`, then 8: the message id is in SparkPost form,
- * 16: there is a name. An id in SparkPost form is its 8 bytes after `0000`, 11 characters; another id and the name are
- * texts with an end, the URL is a text up to the end, absent when empty; see `text-code.ts` for texts.
+ * 16: there is a name, 32: the URL is deflated. An id in SparkPost form is its 8 bytes after `0000`, 11 characters;
+ * another id and the name are texts with an end (`text-code.ts`); the URL goes up to the end (`url-code.ts`), absent
+ * when there is nothing.
  */
 import { timingSafeEqual } from 'node:crypto'
 import type { EngagementType } from '../event/event.ts'
@@ -19,7 +20,8 @@ import type { LinkKeys } from './keys.ts'
 import type { TrackedLink } from './link.ts'
 import { macChars, macOf } from './mac.ts'
 import { isRedirectTarget } from './redirect-target.ts'
-import { alphabet, textUnitsMax } from './text-code.ts'
+import { alphabet } from './text-code.ts'
+import { decodeUrl, encodeUrl, type EncodedUrl, urlUnitsMax } from './url-code.ts'
 import { decodeText } from './decode-text.ts'
 import { encodeText } from './encode-text.ts'
 
@@ -27,8 +29,6 @@ import { encodeText } from './encode-text.ts'
 export const tokenVersion = '1'
 /** Longest token, in characters: proxies take request lines of 8 KiB. */
 export const tokenCharsMax = 8000
-/** Longest URL that may be tracked, in UTF-16 code units; whether one really fits says `isTrackableUrl`. */
-export const urlUnitsMax = textUnitsMax
 /** Longest link name, in bytes of UTF-8. */
 export const linkNameBytesMax = 63
 
@@ -41,6 +41,7 @@ const expected = Buffer.alloc(macChars)
 const otherCharsMax = 500
 const compactId = 8
 const named = 16
+const deflatedUrl = 32
 
 /** Actions by their number in a token. FROZEN. */
 export const actions: readonly EngagementType[] = [
@@ -81,7 +82,7 @@ export function signToken(link: TrackedLink, keys: LinkKeys): string {
 export function isTrackableUrl(url: string): boolean {
   if (url.length > urlUnitsMax || !isRedirectTarget(url)) return false
   // Even of nothing but the rarest characters 2,000 fit.
-  return url.length <= 2000 || encodeText(url).length <= tokenCharsMax - otherCharsMax
+  return url.length <= 2000 || encodeUrl(url).characters.length <= tokenCharsMax - otherCharsMax
 }
 
 /** What a token says, when we signed it. Never throws, whatever the text. */
@@ -120,19 +121,24 @@ function encodeLink({ action, messageId, url, linkName }: TrackedLink): string {
   if (url !== undefined && !isRedirectTarget(url)) throw new RangeError('URL is nothing to redirect to')
   if (url !== undefined && url.length > urlUnitsMax) throw new RangeError(`URL longer than ${urlUnitsMax} characters`)
   const compact = /^0000[0-9a-f]{16}$/.test(messageId)
-  const kind = actions.indexOf(action) + (compact ? compactId : 0) + (linkName === undefined ? 0 : named)
+  const target: EncodedUrl = url === undefined ? { characters: '', deflated: false } : encodeUrl(url)
+  const kind =
+    actions.indexOf(action) +
+    (compact ? compactId : 0) +
+    (linkName === undefined ? 0 : named) +
+    (target.deflated ? deflatedUrl : 0)
   return (
     alphabet[kind]! +
     (compact ? Buffer.from(messageId.slice(4), 'hex').toString('base64url') : encodeText(messageId, true)) +
     (linkName === undefined ? '' : encodeText(linkName, true)) +
-    (url === undefined ? '' : encodeText(url))
+    target.characters
   )
 }
 
 function decodeLink(content: string): TrackedLink | undefined {
   const kind = alphabet.indexOf(content[0]!)
   const action = actions[kind & 7]
-  if (action === undefined || kind >= 32) return undefined
+  if (action === undefined) return undefined
   let next = 1
   let messageId
   if (kind & compactId) {
@@ -149,14 +155,12 @@ function decodeLink(content: string): TrackedLink | undefined {
   let linkName
   if (kind & named) {
     const name = decodeText(content, next, true)
-    if (name === undefined) return undefined
+    if (name === undefined || name.text === '') return undefined
     linkName = name.text
     next = name.end
   }
-  const target = decodeText(content, next, false)
-  if (target === undefined) return undefined
-  const { text: url } = target
-  if (url !== '' && !isRedirectTarget(url)) return undefined
+  const url = next === content.length ? '' : decodeUrl(content, next, (kind & deflatedUrl) !== 0)
+  if (url === undefined || (url !== '' && !isRedirectTarget(url))) return undefined
   return {
     action,
     messageId,

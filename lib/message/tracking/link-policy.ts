@@ -1,6 +1,7 @@
 /** Which links are wrapped, and why the others are not. Pure; the wrapper and `linktool explain` both ask it. */
 import type { EngagementType } from '../../event/event.ts'
-import { isTrackableUrl, urlUnitsMax } from '../../link/token.ts'
+import { isTrackableUrl } from '../../link/token.ts'
+import { urlUnitsMax } from '../../link/url-code.ts'
 import { decodeAttributeValue } from '../html/attribute-value.ts'
 import type { HtmlAttribute } from '../html/scan-html.ts'
 import { decodeText, isUtf8 } from '../mime/charset.ts'

@@ -1,0 +1,56 @@
+/**
+ * How a URL stands in a token: as a text of our own code (`text-code.ts`), or, long ones that repeat themselves, as raw
+ * deflate (RFC 1951) of their UTF-8 in base64url, whatever is shorter.
+ *
+ * Which of the two is chosen is no part of the format. Deflate takes twenty times as long as the rest of a token, so it
+ * is only tried where it may win: the 2020 format deflates all links, and no link should be longer than there.
+ */
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
+import { decodeText } from './decode-text.ts'
+import { encodeText } from './encode-text.ts'
+import { textUnitsMax } from './text-code.ts'
+
+export interface EncodedUrl {
+  readonly characters: string
+  readonly deflated: boolean
+}
+
+/** Longest URL, in UTF-16 code units. */
+export const urlUnitsMax = textUnitsMax
+/** Most bytes that one may inflate to: no unit takes more than three in UTF-8. */
+const inflatedBytesMax = 3 * urlUnitsMax
+/** Shortest result, in characters, that deflate may beat. */
+const triedCharsMin = 160
+/** Random tokens, which no method makes shorter, have so many different characters and come out about as long. */
+const randomDistinctMin = 50
+const randomRatioMin = 0.9
+const randomRatioMax = 1.03
+
+/** @throws RangeError for a URL of more than `urlUnitsMax` */
+export function encodeUrl(url: string): EncodedUrl {
+  const characters = encodeText(url)
+  if (characters.length < triedCharsMin || isRandom(url, characters) || !url.isWellFormed())
+    return { characters, deflated: false }
+  // The window is as long as the longest URL; less state to set up.
+  const deflated = deflateRawSync(url, { level: 9, windowBits: 13, memLevel: 6 }).toString('base64url')
+  return deflated.length < characters.length
+    ? { characters: deflated, deflated: true }
+    : { characters, deflated: false }
+}
+
+/** Undefined when that is no encoded URL, or one of more than `urlUnitsMax`. */
+export function decodeUrl(token: string, start: number, deflated: boolean): string | undefined {
+  if (!deflated) return decodeText(token, start, false)?.text
+  try {
+    const bytes = inflateRawSync(Buffer.from(token.slice(start), 'base64url'), { maxOutputLength: inflatedBytesMax })
+    const url = bytes.toString()
+    return url.length <= urlUnitsMax ? url : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isRandom(url: string, characters: string): boolean {
+  const ratio = characters.length / url.length
+  return ratio > randomRatioMin && ratio < randomRatioMax && new Set(url).size >= randomDistinctMin
+}
