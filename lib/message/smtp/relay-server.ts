@@ -1,6 +1,7 @@
 /** Listens for clients and hands each to a session; counts them, and knows who may do what. */
 import { randomBytes } from 'node:crypto'
-import type { Server, Socket } from 'node:net'
+import { lookup } from 'node:dns/promises'
+import { createServer, isIP, type ListenOptions, type Server, type Socket } from 'node:net'
 import { SMTPServer } from 'smtp-server'
 import type { SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
 import type { Logger } from '../../process/log.ts'
@@ -52,6 +53,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
   readonly #sessions = new Set<ClientConnection>()
   readonly #perAddress = new Map<string, number>()
   readonly #authFailures = new Map<string, { count: number; since: number }>()
+  readonly #moreServers: Server[] = []
   #whenEmpty: (() => void) | undefined
 
   constructor(options: RelayServerOptions) {
@@ -97,16 +99,26 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
     connection.init()
   }
 
-  /** @throws Error of the listener, such as EADDRINUSE */
-  async open(host: string, port: number, reusePort: boolean): Promise<Server> {
-    return new Promise((resolve, reject) => {
-      const { server } = this
-      server.once('error', reject)
-      server.listen({ host: host === '' ? '::' : host, port, reusePort, backlog: 1024 }, () => {
-        server.removeListener('error', reject)
-        resolve(server)
-      })
-    })
+  /**
+   * Listens on every address of a host name: whoever says `localhost` may mean either family.
+   * @param host empty: every address of the machine
+   * @throws Error of the listener, such as EADDRINUSE
+   */
+  async open(host: string, port: number, reusePort: boolean): Promise<void> {
+    const isName = host !== '' && isIP(host) === 0
+    const addresses = isName ? (await lookup(host, { all: true })).map(({ address }) => address) : [host]
+    let listening = 0
+    for (const address of new Set(addresses)) {
+      const server = listening === 0 ? this.server : createServer(socket => this.server.emit('connection', socket))
+      try {
+        await listen(server, { ...(address !== '' && { host: address }), port, reusePort, backlog: 1024 })
+      } catch (error) {
+        // A name may have an address of a family that the machine does without.
+        if (listening > 0 && (error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') continue
+        throw error
+      }
+      if (listening++ > 0) this.#moreServers.push(server)
+    }
   }
 
   /** New certificate for new connections. */
@@ -131,6 +143,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
     }
     this.pool.close()
     await new Promise<void>(resolve => {
+      for (const server of this.#moreServers) server.close()
       this.server.close(() => resolve())
       for (const connection of this.connections) connection._socket.destroy()
     })
@@ -204,4 +217,14 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
   fault(error: unknown): void {
     this.#options.log.error({ err: error }, 'a session failed')
   }
+}
+
+async function listen(server: Server, options: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options, () => {
+      server.removeListener('error', reject)
+      resolve()
+    })
+  })
 }

@@ -41,9 +41,9 @@ export async function sendCopies(
   let failure: Reply | undefined
   for (const [recipient, rcptLine] of recipients) {
     if (before.has(recipient)) continue
-    const reply = message.isWanted()
+    const { reply, concernsRecipient } = message.isWanted()
       ? await sendCopy(context, connection, message, recipient, rcptLine)
-      : troubleReply(new UpstreamLost('the client is gone'))
+      : { reply: troubleReply(new UpstreamLost('the client is gone')), concernsRecipient: false }
     if (isPositive(reply)) {
       accepted++
       last = reply
@@ -51,7 +51,8 @@ export async function sendCopies(
       continue
     }
     failure ??= reply
-    if (accepted === 0 || !connection.alive || !message.isWanted()) break
+    // What is refused for the sender, the content or the state of the upstream would be refused for the others too.
+    if (accepted === 0 || !concernsRecipient) break
   }
   if (failure === undefined) {
     return { reply: last ?? localReply(250, '2.0.0', 'Ok: all copies accepted before'), complete: true }
@@ -64,28 +65,37 @@ export async function sendCopies(
   }
 }
 
+interface CopyOutcome {
+  readonly reply: Reply
+  /** Refused for this recipient alone. */
+  readonly concernsRecipient: boolean
+}
+
 async function sendCopy(
   context: RelayContext,
   connection: UpstreamConnection,
   { mailLine, reversePath, pieces }: CopiesToSend,
   recipient: string,
   rcptLine: string,
-): Promise<Reply> {
+): Promise<CopyOutcome> {
   const { upstreamReplyMs, upstreamDataMs } = context.limits
   try {
     connection.transactions++
-    const envelope = await Promise.all([
+    const [mail, rcpt] = await Promise.all([
       connection.command(mailLine, upstreamReplyMs),
       connection.command(rcptLine, upstreamReplyMs),
     ])
-    const refused = envelope.find(reply => !isPositive(reply))
+    const concernsRecipient = isPositive(mail) && !isPositive(rcpt)
+    const refused = [mail, rcpt].find(reply => !isPositive(reply))
     const reply = refused ?? (await connection.command('DATA', upstreamDataMs))
     if (reply.code === 354) {
-      return await new Delivery(context, connection, { recipient, reversePath }).sendWhole(pieces)
+      const delivery = new Delivery(context, connection, { recipient, reversePath })
+      return { reply: await delivery.sendWhole(pieces), concernsRecipient }
     }
     await connection.command('RSET', upstreamReplyMs)
-    return isPositive(reply) ? troubleReply(new UpstreamLost('the upstream is out of step')) : reply
+    const isOdd = isPositive(reply)
+    return { reply: isOdd ? troubleReply(new UpstreamLost('the upstream is out of step')) : reply, concernsRecipient }
   } catch (error) {
-    return troubleReply(error)
+    return { reply: troubleReply(error), concernsRecipient: false }
   }
 }
