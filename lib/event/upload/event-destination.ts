@@ -12,8 +12,6 @@ export interface OutgoingEvent {
   /** When it happened, Unix ms. */
   readonly at: number
   readonly id: string
-  /** As it came out of the queue, for the dead letters. */
-  readonly raw: string
 }
 
 /** What the service says later of a batch that it took over. */

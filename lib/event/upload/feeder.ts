@@ -258,7 +258,10 @@ export class Feeder {
       return
     }
     if (record === undefined) this.#meter.withoutRecord()
-    const held = { entry, line, bytes: Buffer.byteLength(line), at: event.at, id: event.id, raw: entry.raw }
+    const { partition, entryId, raw, deliveries } = entry
+    // The parsed event is not needed any more; tens of thousands may be held.
+    const slim: SourceEntry = { partition, entryId, event: undefined, raw, deliveries }
+    const held: HeldEvent = { entry: slim, line, bytes: Buffer.byteLength(line), at: event.at, id: event.id }
     const full = (urgent ? this.#urgent : this.#filling).add(held, this.#clock.now())
     if (full) this.#ready.push(full)
   }

@@ -1,0 +1,20 @@
+/** CPU time and memory of a running process, from proc(5). */
+import { readFileSync } from 'node:fs'
+
+export interface ProcessUsage {
+  /** Since it began, in seconds. */
+  readonly cpuSeconds: number
+  /** Most memory that it ever held, in MB. */
+  readonly peakMb: number
+}
+
+/** Undefined when the process is gone. */
+export function processUsage(pid: number): ProcessUsage | undefined {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? []
+    const peak = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+    return { cpuSeconds: (Number(fields[11]) + Number(fields[12])) / 100, peakMb: Number(peak) / 1024 }
+  } catch {
+    return undefined
+  }
+}
