@@ -12,10 +12,11 @@
 import { Counter, type Registry } from 'prom-client'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
+import { createGroup, isNoGroup } from './consumer-group.ts'
 import { commandMs, idsMax, Leases } from './leases.ts'
 import { observedGauge } from './observed-gauge.ts'
 import { consumerGroup, partitionKeys } from './partition.ts'
-import { isNoGroup, PartitionReader } from './partition-reader.ts'
+import { PartitionReader } from './partition-reader.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
 import { readEntry, type EntryReply, type QueuedEvent } from './queue-entry.ts'
 import { answered, redisReason } from './redis.ts'
@@ -123,7 +124,7 @@ export class EventConsumer {
   }
 
   /**
-   * Removes entries from the queue, one transaction a partition.
+   * Removes entries from the queue.
    * @throws Error when Redis did not confirm it; doing it again does no harm
    */
   async done(entries: readonly QueuedEvent[]): Promise<void> {
@@ -143,14 +144,16 @@ export class EventConsumer {
     const { events } = partitionKeys(partition)
     for (let at = 0; at < ids.length; at += idsMax) {
       const some = ids.slice(at, at + idsMax)
-      const multi = this.#connection.redis.multi()
-      multi.xack(events, consumerGroup, ...some)
-      multi.xdel(events, ...some)
-      const replies = await answered(multi.exec(), commandMs)
+      // Not as a transaction, which a Redis that is out of memory refuses. What is deleted and, because this process
+      // dies in between, not acknowledged is never handed out again; the other way round it would stay for ever.
+      const pipeline = this.#connection.redis.pipeline()
+      pipeline.xdel(events, ...some)
+      pipeline.xack(events, consumerGroup, ...some)
+      const replies = await answered(pipeline.exec(), commandMs)
       const error = replies?.find(([error]) => error)?.[0]
       if (error) throw error
       for (const id of some) this.#leases.delete(partition, id)
-      this.#doneTotal.inc(Number(replies?.[1]?.[1] ?? 0))
+      this.#doneTotal.inc(Number(replies?.[0]?.[1] ?? 0))
     }
   }
 
@@ -260,13 +263,10 @@ export class EventConsumer {
     this.#wake()
   }
 
-  /** Makes stream and group where they are not; from the first entry on, for nothing in a stream was ever consumed. */
   async #createGroup(partition: number): Promise<void> {
-    const { events } = partitionKeys(partition)
     try {
-      await answered(this.#connection.redis.xgroup('CREATE', events, consumerGroup, '0', 'MKSTREAM'), commandMs)
+      await createGroup(this.#connection.redis, partition)
     } catch (error) {
-      if ((error as Error).message.startsWith('BUSYGROUP')) return
       this.#options.log.warn({ reason: redisReason(error) }, 'the consumer group can not be made, trying again')
       await new Promise(resolve => setTimeout(resolve, 200))
     }

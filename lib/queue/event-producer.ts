@@ -13,6 +13,7 @@ import type { TrackingEvent } from '../event/event.ts'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
 import { SegmentLog, SegmentLogFull } from '../durable/segment-log.ts'
+import { createGroup } from './consumer-group.ts'
 import { appendEntries } from './grouped-write.ts'
 import { observedGauge } from './observed-gauge.ts'
 import { partitionKeys, partitionOf } from './partition.ts'
@@ -134,12 +135,16 @@ export class EventProducer {
       producer.#connection = await PartitionedRedis.open({
         ...options,
         role: 'producer',
-        onUsable: () => producer.#probe(),
+        onUsable: () => {
+          void producer.#createGroups()
+          producer.#probe()
+        },
       })
     } catch (error) {
       await producer.#spill.close()
       throw error
     }
+    await producer.#createGroups()
     producer.#timer = setInterval(() => producer.#probe(), probeMs)
     producer.#timer.unref()
     producer.#probe()
@@ -296,19 +301,21 @@ export class EventProducer {
   #spilled(settle: Pushed['settle']): void {
     this.#pushedTotal.inc({ outcome: 'spilled' })
     settle('spilled')
-    if (!this.#isSpillBroken) return
-    this.#isSpillBroken = false
-    this.#options.health.set('spill', undefined)
+    this.#setSpillTrouble(undefined)
   }
 
   #lost(settle: Pushed['settle'], error: unknown): void {
     this.#pushedTotal.inc({ outcome: 'dropped' })
     settle('dropped')
-    if (this.#isSpillBroken) return
-    this.#isSpillBroken = true
-    const reason = error instanceof SegmentLogFull ? error.message : redisReason(error)
-    this.#options.log.error({ reason }, 'events are lost: Redis does not take them and they could not be kept on disk')
-    this.#options.health.set('spill', `events are lost, for they can't be kept on disk: ${reason}`)
+    this.#setSpillTrouble(error instanceof SegmentLogFull ? error.message : redisReason(error))
+  }
+
+  #setSpillTrouble(reason: string | undefined): void {
+    if (this.#isSpillBroken === (reason !== undefined)) return
+    this.#isSpillBroken = reason !== undefined
+    const { log, health } = this.#options
+    if (reason) log.error({ reason }, 'events are lost: Redis does not take them and they could not be kept on disk')
+    health.set('spill', reason && `events are lost, for they can't be kept on disk: ${reason}`)
   }
 
   /** Once a second and whenever Redis comes back: is the queue full, can the spill be drained? */
@@ -341,8 +348,15 @@ export class EventProducer {
         return
       }
     }
-    if (hasBacklog) await this.#drain()
-    else this.#succeeded()
+    if (!hasBacklog) this.#succeeded()
+    await this.#drain()
+  }
+
+  /** At worst the consumer does it. */
+  async #createGroups(): Promise<void> {
+    if (!this.#connection?.isUsable) return
+    const { redis, partitions } = this.#connection
+    await Promise.allSettled(Array.from({ length: partitions }, (_, partition) => createGroup(redis, partition)))
   }
 
   #setQueueFull(length: number): void {
@@ -360,7 +374,7 @@ export class EventProducer {
       // While Redis fails one event is enough to find out whether it still does.
       const records = await this.#spill.read(0, this.#isBroken ? 1 : drainBytes)
       const last = records.at(-1)
-      if (!last) break
+      if (!last) return this.#setSpillTrouble(undefined)
       const events = records.flatMap(({ payload }) => readSpilled(payload))
       const failures = await this.#append(events, ofSpilled, () => undefined)
       this.#judge(failures)

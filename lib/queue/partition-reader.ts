@@ -7,6 +7,7 @@
  * nodes.
  */
 import type { Redis } from 'ioredis'
+import { isNoGroup } from './consumer-group.ts'
 import { consumerGroup, partitionKeys } from './partition.ts'
 import type { EntryReply } from './queue-entry.ts'
 import { answered, connectRedis, redisReason, type RedisHooks } from './redis.ts'
@@ -120,9 +121,4 @@ export class PartitionReader {
       return false
     }
   }
-}
-
-/** Stream or group are not there (any more), as after FLUSHALL. */
-export function isNoGroup(error: unknown): boolean {
-  return /^(?:NOGROUP|UNBLOCKED)/.test((error as Error).message)
 }

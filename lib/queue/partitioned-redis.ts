@@ -14,6 +14,8 @@ export interface PartitionedRedisOptions extends RedisHooks {
 
 /** How long a start waits for Redis before it goes on without, in milliseconds. */
 const startMsMax = 2_000
+/** How often a Redis that is not fit is looked at again, in milliseconds: its settings can be changed while it runs. */
+const recheckMs = 2_000
 
 export class PartitionedRedis {
   readonly redis: Redis
@@ -90,6 +92,7 @@ export class PartitionedRedis {
         // Reached only later: too late to refuse the start, and what is wrong may be mended without a restart.
         health.set('redis-setup', error.message)
         log.error({ reason: error.message }, 'this Redis is not fit for the queue')
+        setTimeout(() => this.redis.status === 'ready' && void this.#prepare(), recheckMs).unref()
       } else if (this.redis.status === 'ready') {
         log.warn({ reason: redisReason(error) }, 'Redis does not answer, trying again')
         setTimeout(() => this.redis.status === 'ready' && this.reconnect(), 500).unref()

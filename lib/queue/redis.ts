@@ -55,7 +55,7 @@ const troubled = new WeakMap<Health, Set<Redis>>()
 function watch(redis: Redis, role: RedisRole, { log, health }: RedisHooks): void {
   const others = troubled.get(health) ?? new Set()
   troubled.set(health, others)
-  let lastReason = 'not connected yet'
+  let lastReason = 'the connection was closed'
   const setTrouble = (reason: string | undefined) => {
     if (reason === undefined) others.delete(redis)
     else others.add(redis)
@@ -63,7 +63,6 @@ function watch(redis: Redis, role: RedisRole, { log, health }: RedisHooks): void
       health.set('redis', `Redis can't be reached (${reason}): check that it runs and --redis-url`)
     else if (others.size === 0) health.set('redis', undefined)
   }
-  setTrouble(lastReason)
   let isDown = false
   redis.on('error', (error: Error) => {
     lastReason = redisReason(error)
@@ -220,8 +219,13 @@ async function configValue(redis: Redis, name: string): Promise<string | undefin
  * @throws Error when Redis does not answer
  */
 export async function agreedPartitions(redis: Redis, wanted: number): Promise<number> {
-  await answered(redis.set(partitionsKey, wanted, 'NX'))
-  const agreed = Number(await answered(redis.get(partitionsKey)))
+  // Asked first, for a Redis that is full refuses to set anything, and yet must be drained.
+  let text = await answered(redis.get(partitionsKey))
+  if (text === null) {
+    await answered(redis.set(partitionsKey, wanted, 'NX'))
+    text = await answered(redis.get(partitionsKey))
+  }
+  const agreed = Number(text)
   if (!Number.isSafeInteger(agreed) || agreed < 1 || agreed > partitionsMax) {
     throw new StartError(`Redis key ${partitionsKey} does not hold a number from 1 to ${partitionsMax}: delete it`)
   }

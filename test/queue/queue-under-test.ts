@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import pino from 'pino'
 import { Registry } from 'prom-client'
 import { randomEventId } from '../../lib/event/event-id.ts'
@@ -10,7 +11,7 @@ import type { TrackingEvent } from '../../lib/event/event.ts'
 import { Health } from '../../lib/process/health.ts'
 import { EventConsumer, type QueuedEvent } from '../../lib/queue/event-consumer.ts'
 import { EventProducer, type EventProducerOptions, type PushOutcome } from '../../lib/queue/event-producer.ts'
-import { until } from '../support/process.ts'
+import { startProcess, until, type StartedProcess } from '../support/process.ts'
 
 /** What every process hands to the queue, each time anew; with what was logged. */
 export function hooks(redisUrl: string) {
@@ -78,30 +79,67 @@ export async function openConsumer(with_: Hooks, name = 'one', leaseMs = 60_000)
   return consumer
 }
 
-/** Takes events and has them done with until all of `safe` have come; each as it was pushed. */
+/** Starts one of the child processes beside this file, ended by `closeAll`. */
+export async function startChild(name: string, ...args: readonly string[]): Promise<StartedProcess> {
+  const child = await startProcess('node', [fileURLToPath(new URL(name, import.meta.url)), ...args])
+  opened.push({
+    close: async () => {
+      child.kill('SIGKILL')
+      await child.exited
+    },
+  })
+  return child
+}
+
+/** Pushes from many sides until stopped. */
+export function pushing(push: () => Promise<unknown>): () => Promise<void> {
+  const stop = new AbortController()
+  const writers = Array.from({ length: 32 }, async () => {
+    while (!stop.signal.aborted) {
+      await push()
+      await new Promise(setImmediate)
+    }
+  })
+  const close = async () => {
+    stop.abort()
+    await Promise.all(writers)
+  }
+  opened.push({ close })
+  return close
+}
+
+/** How often each event came, by the account that it belongs to. */
+const arrivals = new WeakMap<ReadonlyMap<string, TrackingEvent>, Map<string, number>>()
+
+/** Takes some events, keeps account of them, has them done with. */
+export async function takeSome(consumer: EventConsumer, safe: ReadonlyMap<string, TrackingEvent>, waitMs = 200) {
+  const came = arrivals.get(safe) ?? new Map<string, number>()
+  arrivals.set(safe, came)
+  const entries = await consumer.take(500, waitMs)
+  for (const { event } of entries) {
+    assert.ok(event)
+    const pushed = safe.get(event.id)
+    if (pushed) assert.deepEqual(event, pushed)
+    came.set(event.id, (came.get(event.id) ?? 0) + 1)
+  }
+  await finish(consumer, entries)
+  return came
+}
+
+/** Takes events and has them done with until all of `safe` have come, now or before; each as it was pushed. */
 export async function expectAll(consumer: EventConsumer, safe: ReadonlyMap<string, TrackingEvent>) {
-  const came = new Map<string, number>()
-  const missing = new Set(safe.keys())
-  await until(
+  const missing = () => [...safe.keys()].filter(id => arrivals.get(safe)?.has(id) !== true)
+  return until(
     'all events to come out of the queue',
     async () => {
-      const entries = await consumer.take(500, 200)
-      for (const { event } of entries) {
-        assert.ok(event)
-        const pushed = safe.get(event.id)
-        if (pushed) assert.deepEqual(event, pushed)
-        missing.delete(event.id)
-        came.set(event.id, (came.get(event.id) ?? 0) + 1)
-      }
-      await finish(consumer, entries)
-      return missing.size === 0
+      const came = await takeSome(consumer, safe)
+      return missing().length === 0 && came
     },
-    20_000,
+    15_000,
     0,
   ).catch((error: unknown) => {
-    throw new Error(`${missing.size} of ${safe.size} events did not come`, { cause: error })
+    throw new Error(`${missing().length} of ${safe.size} events did not come`, { cause: error })
   })
-  return came
 }
 
 /** `done`, until Redis confirms it. */

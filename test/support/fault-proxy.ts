@@ -7,8 +7,9 @@ export interface FaultProxy {
   readonly connections: number
   /** Breaks every connection; new ones are accepted. */
   cut: () => void
-  /** Forwards nothing in either direction, on old and new connections, until `heal`; what came meanwhile is lost. */
+  /** Forwards nothing in either direction and closes nothing, on connections old and new. */
   goSilent: () => void
+  /** Forwards what connections made from now on bring; those from before stay silent. */
   heal: () => void
   /**
    * Lets the next request that contains `word` (any case) through, swallows the answer and breaks that connection.
@@ -20,11 +21,13 @@ export interface FaultProxy {
 
 export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
   const sockets = new Set<Socket>()
+  const silent = new WeakSet<Socket>()
   let isSilent = false
   let trap: { word: string; sprung: () => void } | undefined
   const server = createServer(client => {
     const target = connect(targetPort, '127.0.0.1')
     let isSwallowing: (() => void) | undefined
+    if (isSilent) silent.add(client)
     const end = () => {
       client.destroy()
       target.destroy()
@@ -33,7 +36,7 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     sockets.add(client)
     for (const socket of [client, target]) socket.on('error', end).on('close', end)
     client.on('data', bytes => {
-      if (isSilent) return
+      if (silent.has(client)) return
       if (trap && bytes.toString('latin1').toLowerCase().includes(trap.word)) {
         isSwallowing = trap.sprung
         trap = undefined
@@ -41,7 +44,7 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
       target.write(bytes)
     })
     target.on('data', bytes => {
-      if (isSilent) return
+      if (silent.has(client)) return
       if (isSwallowing) {
         isSwallowing()
         end()
@@ -60,7 +63,10 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
       return sockets.size
     },
     cut,
-    goSilent: () => (isSilent = true),
+    goSilent: () => {
+      isSilent = true
+      for (const socket of sockets) silent.add(socket)
+    },
     heal: () => (isSilent = false),
     loseAnswerTo: word => new Promise(resolve => (trap = { word: word.toLowerCase(), sprung: resolve })),
     close: async () => {

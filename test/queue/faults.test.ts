@@ -1,0 +1,320 @@
+/** Whatever happens to Redis, the network or a process: every event that was said to be safe comes out, with its id. */
+import assert from 'node:assert/strict'
+import { after, afterEach, before, describe, it } from 'node:test'
+import { join } from 'node:path'
+import type { TrackingEvent } from '../../lib/event/event.ts'
+import { StartError } from '../../lib/process/run.ts'
+import { startFaultProxy } from '../support/fault-proxy.ts'
+import { until } from '../support/process.ts'
+import { startRedis, type TestRedis } from '../support/redis.ts'
+import {
+  closeAll,
+  expectAll,
+  finish,
+  hooks,
+  metric,
+  newEvent,
+  newFolder,
+  openConsumer,
+  openProducer,
+  pushing,
+  startChild,
+  takeSome,
+} from './queue-under-test.ts'
+
+afterEach(closeAll)
+
+/** Where all events that were pushed are: what went in is what came out and what is still inside. */
+async function expectConserved(metrics: ReturnType<typeof hooks>['metrics'], waiting: number): Promise<void> {
+  const value = (name: string, labels = {}) => metric(metrics, name, labels)
+  const spilled = await value('test_events_pushed_total', { outcome: 'spilled' })
+  const onDisk = await value('test_spill_events')
+  const drained = await value('test_spill_drained_total')
+  assert.equal(spilled, drained + onDisk)
+  const queued = (await value('test_events_pushed_total', { outcome: 'queued' })) + drained
+  const done = await value('feeder_queue_done_total')
+  // What timed out and was executed all the same is in the queue twice.
+  assert.ok(done + waiting >= queued, `${done} done and ${waiting} waiting of ${queued} queued`)
+}
+
+describe('the queue, when Redis fails', () => {
+  let redis: TestRedis
+  before(async () => (redis = await startRedis()))
+  after(() => redis.stop())
+
+  it('loses nothing over kill -9 of a Redis with an append-only file', async () => {
+    const ours = hooks(redis.url)
+    const { safe, outcomes, push } = await openProducer(ours)
+    const consumer = await openConsumer(ours)
+    const stop = pushing(push)
+    for (let kills = 1; kills <= 3; kills++) {
+      const before = outcomes.queued
+      await until('events to be queued', () => outcomes.queued > before + 500)
+      await redis.kill('SIGKILL')
+      const spilled = outcomes.spilled
+      await until('events to be spilled', () => outcomes.spilled > spilled + 100)
+      await redis.restart()
+    }
+    await stop()
+    assert.equal(outcomes.dropped, 0)
+    await expectAll(consumer, safe)
+    await until('the spill to be drained', async () => (await metric(ours.metrics, 'test_spill_events')) === 0)
+    await expectConserved(ours.metrics, await consumer.waiting())
+    assert.equal(ours.health.report().status, 'ok')
+  })
+
+  it('answers while Redis is frozen, and asks it no more than once a second', async () => {
+    const ours = hooks(redis.url)
+    const { safe, outcomes, push } = await openProducer(ours)
+    await push()
+    assert.equal(outcomes.queued, 1)
+    await redis.kill('SIGSTOP')
+    try {
+      // Each group waits for the time limit until the breaker opens; then none does.
+      while ((await metric(ours.metrics, 'test_redis_open_breaker')) === 0) await Promise.all([push(), push()])
+      const failures = await metric(ours.metrics, 'test_redis_failures_total')
+      for (let i = 0; i < 100; i++) await push()
+      assert.ok((await metric(ours.metrics, 'test_redis_failures_total')) - failures <= 1)
+      assert.match(ours.health.report().reasons['queue'] ?? '', /^Redis takes no events \(.*\): they are kept on disk/)
+    } finally {
+      await redis.kill('SIGCONT')
+    }
+    const consumer = await openConsumer(ours)
+    await expectAll(consumer, safe)
+    await until('Redis to be trusted again', async () => (await push()) === 'queued')
+    assert.equal(ours.health.report().status, 'ok')
+    assert.equal(outcomes.dropped, 0)
+    await expectAll(consumer, safe)
+    await expectConserved(ours.metrics, await consumer.waiting())
+  })
+
+  it('starts while Redis is down, and goes on with another one in its place', async () => {
+    await redis.kill('SIGKILL')
+    const ours = hooks(redis.url)
+    const { safe, outcomes, push } = await openProducer(ours)
+    const consumer = await openConsumer(ours)
+    await push()
+    assert.deepEqual(outcomes, { queued: 0, spilled: 1, dropped: 0 })
+    assert.deepEqual(await consumer.take(10, 50), [])
+    assert.match(ours.health.report().reasons['redis'] ?? '', /^Redis can't be reached \(ECONNREFUSED\): check/)
+    await redis.restart()
+    await expectAll(consumer, safe)
+    await redis.replace()
+    await until('the new one to be used', async () => (await push()) === 'queued')
+    await redis.client.flushall()
+    safe.clear()
+    await until('events after FLUSHALL', async () => (await push()) === 'queued')
+    await expectAll(consumer, safe)
+    // What was agreed is agreed anew after each reconnection.
+    await redis.replace()
+    await until('the number of partitions', async () => (await redis.client.get('mta:partitions')) === '4')
+    assert.equal(outcomes.dropped, 0)
+  })
+
+  it('keeps what exceeds the queue’s length on disk, until the feeder has made room', async () => {
+    const ours = hooks(redis.url)
+    const { safe, outcomes, push } = await openProducer(ours, { queueLengthMax: 100 })
+    await until('the queue to be full', async () => (await push()) === 'spilled')
+    assert.match(ours.health.report().reasons['queue-length'] ?? '', /new ones are kept on disk: check that the feeder/)
+    for (let i = 0; i < 50; i++) await push()
+    const consumer = await openConsumer(ours)
+    await expectAll(consumer, safe)
+    assert.equal(outcomes.dropped, 0)
+    await until('health', () => ours.health.report().status === 'ok')
+  })
+
+  it('drops and says so when Redis is away and the spill is full', async () => {
+    await redis.kill('SIGKILL')
+    const ours = hooks(redis.url)
+    const { safe, outcomes, push } = await openProducer(ours, { spillBytesMax: 10_000 })
+    await until('an event to be dropped', async () => (await push()) === 'dropped')
+    assert.match(ours.health.report().reasons['spill'] ?? '', /^events are lost.*has reached its 10000 bytes/)
+    assert.equal(await metric(ours.metrics, 'test_events_pushed_total', { outcome: 'dropped' }), outcomes.dropped)
+    await redis.restart()
+    await expectAll(await openConsumer(ours), safe)
+    await until('health', async () => (await push()) === 'queued' && ours.health.report().status === 'ok')
+  })
+})
+
+describe('the queue, when Redis is out of memory', () => {
+  it('keeps new events on disk while the feeder drains Redis, and loses none', async () => {
+    const redis = await startRedis(['--maxmemory', '3mb'])
+    try {
+      const ours = hooks(redis.url)
+      const { safe, outcomes, push } = await openProducer(ours)
+      const filler = 'x'.repeat(2_000)
+      await until('Redis to be full', async () => {
+        const group = Array.from({ length: 100 }, () =>
+          push({ ...newEvent(), url: `https://example.com/${filler}` } as TrackingEvent),
+        )
+        return (await Promise.all(group)).includes('spilled')
+      })
+      for (let i = 0; i < 500; i++) await push()
+      await expectAll(await openConsumer(ours), safe)
+      assert.equal(outcomes.dropped, 0)
+      await until('Redis to take events', async () => (await push()) === 'queued')
+    } finally {
+      await closeAll()
+      await redis.stop()
+    }
+  })
+})
+
+describe('the queue, when connections break', () => {
+  let redis: TestRedis
+  before(async () => (redis = await startRedis()))
+  after(() => redis.stop())
+
+  for (const command of ['xadd', 'xreadgroup', 'xack', 'xclaim', 'xautoclaim', 'xlen', 'info']) {
+    it(`loses nothing when the answer to ${command} is lost`, async () => {
+      const proxy = await startFaultProxy(redis.port)
+      try {
+        const ours = hooks(`redis://127.0.0.1:${proxy.port}`)
+        const { safe, outcomes, push } = await openProducer(ours)
+        const consumer = await openConsumer(ours, `loses ${command}`, 300)
+        const stop = pushing(push)
+        let isLost = false
+        void proxy.loseAnswerTo(command).then(() => (isLost = true))
+        if (command === 'info') proxy.cut()
+        await until(`${command} to be sent`, async () => {
+          await takeSome(consumer, safe)
+          return isLost
+        })
+        await stop()
+        await expectAll(consumer, safe)
+        assert.equal(outcomes.dropped, 0)
+      } finally {
+        await closeAll()
+        await proxy.close()
+      }
+    })
+  }
+
+  it('goes on after 20 cuts and a connection whose other end went silent', async () => {
+    const proxy = await startFaultProxy(redis.port)
+    try {
+      const ours = hooks(`redis://127.0.0.1:${proxy.port}`)
+      const { safe, outcomes, push } = await openProducer(ours)
+      const consumer = await openConsumer(ours, 'cut', 2_000)
+      const stop = pushing(push)
+      for (let cuts = 0; cuts < 20; cuts++) {
+        proxy.cut()
+        const { queued } = outcomes
+        await until('events to be queued again', () => outcomes.queued > queued)
+        await takeSome(consumer, safe, 10)
+      }
+      proxy.goSilent()
+      const { spilled } = outcomes
+      await until('events to be spilled', () => outcomes.spilled > spilled)
+      // Old connections stay silent for ever, as behind a firewall that forgot them; only new ones work.
+      await stop()
+      await until(
+        'the connections to be made anew',
+        () => ours.lines.some(line => line.includes('trying again')) || outcomes.spilled > 0,
+      )
+      proxy.heal()
+      proxy.cut()
+      await expectAll(consumer, safe)
+      assert.equal(outcomes.dropped, 0)
+    } finally {
+      await closeAll()
+      await proxy.close()
+    }
+  })
+})
+
+describe('the queue, when a process dies', () => {
+  let redis: TestRedis
+  before(async () => (redis = await startRedis()))
+  after(() => redis.stop())
+
+  it('gives what a killed consumer had to another, and never what a live one has', async () => {
+    const leaseMs = 600
+    const { safe, push } = await openProducer(hooks(redis.url))
+    await Promise.all(Array.from({ length: 400 }, () => push()))
+    const live = await openConsumer(hooks(redis.url), 'live', leaseMs)
+    const held = await live.take(20, 2_000)
+    assert.ok(held.length > 0)
+    const dying = await startChild('consumer-child.ts', redis.url, 'dying', String(leaseMs))
+    await until('it to take events', () => dying.output.stdout.split('\n').length > 10)
+    dying.kill('SIGKILL')
+    await dying.exited
+    const doomed = dying.output.stdout.trim().split('\n')
+    const ours = hooks(redis.url)
+    const heir = await openConsumer(ours, 'heir', leaseMs)
+    const heldIds = new Set(held.map(({ event }) => event!.id))
+    const came = new Map<string, number>()
+    await until('what the dead one had', async () => {
+      const entries = await heir.take(100, 100)
+      for (const { event, deliveries } of entries) came.set(event!.id, deliveries)
+      await finish(heir, entries)
+      return doomed.every(id => came.has(id))
+    })
+    for (const id of doomed) assert.ok((came.get(id) ?? 0) >= 2, 'delivered a second time')
+    // Several leases later the live one still has what it took.
+    const renewals = async () => (await redis.client.info('commandstats')).match(/cmdstat_xclaim:calls=(\d+)/)?.[1]
+    const first = Number(await renewals())
+    await until('renewals', async () => {
+      const entries = await heir.take(100, 20)
+      for (const { event } of entries) assert.equal(heldIds.has(event!.id), false)
+      await finish(heir, entries)
+      return Number(await renewals()) > first + 20
+    })
+    await finish(live, held)
+    await takeSome(live, safe)
+  })
+
+  it('does not give a thawed consumer back what another took over meanwhile', async () => {
+    const leaseMs = 500
+    const { safe, push } = await openProducer(hooks(redis.url))
+    for (let i = 0; i < 20; i++) await push()
+    const frozen = await startChild('consumer-child.ts', redis.url, 'frozen', String(leaseMs))
+    await until('it to take all', () => frozen.output.stdout.trim().split('\n').length >= 20)
+    frozen.kill('SIGSTOP')
+    const heir = await openConsumer(hooks(redis.url), 'heir of the frozen', leaseMs)
+    const taken = new Map<string, string>()
+    await until('its events', async () => {
+      for (const { event, entryId, partition } of await heir.take(100, 100))
+        taken.set(event!.id, `${partition}/${entryId}`)
+      return taken.size >= safe.size
+    })
+    frozen.kill('SIGCONT')
+    const ownerOf = async (entry: string) => {
+      const [partition, id] = entry.split('/')
+      const [pending] = (await redis.client.xpending(`mta:{${partition}}:events`, 'feeder', id!, id!, 1)) as [
+        string,
+        string,
+      ][]
+      return pending?.[1]
+    }
+    // The thawed one tends its leases at once; what it does is over when it has asked whose the entries are.
+    const asked = async () =>
+      Number((await redis.client.info('commandstats')).match(/cmdstat_xautoclaim:calls=(\d+)/)?.[1])
+    const before = await asked()
+    await until('it to have tended its leases', async () => (await asked()) > before + 24)
+    for (const entry of taken.values()) assert.equal(await ownerOf(entry), 'heir of the frozen')
+  })
+
+  it('drains the spill of a killed producer when that is started again', async () => {
+    const dir = join(await newFolder(), 'spill')
+    const producing = await startChild('producer-child.ts', redis.url, dir)
+    const lines = () => producing.output.stdout.split('\n').length
+    await until('events', () => lines() > 200)
+    await redis.kill('SIGSTOP')
+    const before = lines()
+    await until('events on disk', () => lines() > before + 200)
+    producing.kill('SIGKILL')
+    await producing.exited
+    await redis.kill('SIGCONT')
+    const told = producing.output.stdout.split('\n').slice(0, -1)
+    const safe = new Map(told.map(line => JSON.parse(line) as TrackingEvent).map(event => [event.id, event]))
+    await openProducer(hooks(redis.url), { spillDir: dir })
+    await expectAll(await openConsumer(hooks(redis.url)), safe)
+  })
+
+  it('refuses a second producer on the same spill', async () => {
+    const spillDir = await newFolder()
+    await openProducer(hooks(redis.url), { spillDir })
+    await assert.rejects(openProducer(hooks(redis.url), { spillDir }), StartError)
+  })
+})

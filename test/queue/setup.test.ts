@@ -1,0 +1,93 @@
+/** What a Redis must be like to hold the queue, and what may be forbidden there. */
+import assert from 'node:assert/strict'
+import { afterEach, describe, it } from 'node:test'
+import { StartError } from '../../lib/process/run.ts'
+import { connectRedis } from '../../lib/queue/redis.ts'
+import { RecordStore } from '../../lib/record/record-store.ts'
+import { until } from '../support/process.ts'
+import { startRedis } from '../support/redis.ts'
+import { closeAll, expectAll, hooks, openConsumer, openProducer } from './queue-under-test.ts'
+
+afterEach(closeAll)
+
+describe('a Redis for the queue', () => {
+  it('is refused when it evicts, with the fix, by everything that connects', async () => {
+    const redis = await startRedis(['--maxmemory-policy', 'allkeys-lru'])
+    try {
+      const fix = (error: unknown) =>
+        error instanceof StartError && /set "maxmemory-policy noeviction"/.test(error.message)
+      await assert.rejects(openProducer(hooks(redis.url)), fix)
+      await assert.rejects(openConsumer(hooks(redis.url)), fix)
+      await assert.rejects(RecordStore.open({ ...hooks(redis.url), prefix: 'test' }), fix)
+    } finally {
+      await closeAll()
+      await redis.stop()
+    }
+  })
+
+  it('turns health red when it evicts and was reached only after the start, until that is mended', async () => {
+    const redis = await startRedis(['--maxmemory-policy', 'allkeys-lru'])
+    try {
+      await redis.kill('SIGKILL')
+      const ours = hooks(redis.url)
+      const { push } = await openProducer(ours)
+      await redis.restart()
+      await until('health', () => ours.health.report().reasons['redis-setup'])
+      assert.equal(await push(), 'spilled')
+      await redis.client.config('SET', 'maxmemory-policy', 'noeviction')
+      await until('the event to be queued', async () => (await push()) === 'queued')
+      await until('health', () => ours.health.report().status === 'ok')
+    } finally {
+      await closeAll()
+      await redis.stop()
+    }
+  })
+
+  it('is warned of once when it keeps the queue in memory only', async () => {
+    const redis = await startRedis(['--appendonly', 'no'])
+    try {
+      const ours = hooks(redis.url)
+      await openProducer(ours)
+      await openConsumer(ours)
+      assert.equal(ours.lines.filter(line => line.includes('set \\"appendonly yes\\"')).length, 1)
+      assert.equal(ours.health.report().status, 'ok')
+    } finally {
+      await closeAll()
+      await redis.stop()
+    }
+  })
+
+  it('may forbid scripts and CONFIG, and its password is never told', async () => {
+    const redis = await startRedis()
+    try {
+      await redis.client.acl('SETUSER', 'tracking', 'on', '>hush-hush', '~mta:*', '+@all', '-@scripting', '-config')
+      const ours = hooks(redis.url.replace('//', '//tracking:hush-hush@'))
+      const { safe, outcomes, push } = await openProducer(ours)
+      await Promise.all(Array.from({ length: 500 }, () => push()))
+      assert.equal(outcomes.queued, 500)
+      await expectAll(await openConsumer(ours), safe)
+      const store = await RecordStore.open({ ...ours, prefix: 'records' })
+      await store.putMany('wrapper', [{ messageId: 'a', record: { job: 'j' } }], 60)
+      assert.deepEqual((await store.getMany(['a'])).get('a'), { job: 'j' })
+      await store.close()
+      const wrong = hooks(redis.url.replace('//', '//tracking:wrong-word@'))
+      await openProducer(wrong)
+      await until('health to tell', () => /WRONGPASS/.test(wrong.health.report().reasons['redis'] ?? ''))
+      for (const { lines, health } of [ours, wrong]) {
+        assert.doesNotMatch(lines.join('') + JSON.stringify(health.report()), /hush-hush|wrong-word/)
+      }
+    } finally {
+      await closeAll()
+      await redis.stop()
+    }
+  })
+
+  it('must be named by a URL, which no error repeats', () => {
+    for (const url of ['http://user:hush-hush@host', 'redis://:hush-hush@', 'unix://', 'redis://h/x', 'hush-hush']) {
+      assert.throws(
+        () => connectRedis(url, 'store', hooks(url)),
+        (error: unknown) => error instanceof StartError && !error.message.includes('hush'),
+      )
+    }
+  })
+})
