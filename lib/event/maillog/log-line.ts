@@ -162,8 +162,7 @@ export class LogLineReader {
 
   #setHost(line: string, from: number, to: number): void {
     // Hosts hardly ever change from line to line: one string object serves them all.
-    if (to - from !== this.#host.length || !line.startsWith(this.#host, from))
-      this.#host = latin1Copy(line, from, to)
+    if (to - from !== this.#host.length || !line.startsWith(this.#host, from)) this.#host = latin1Copy(line, from, to)
     this.#read.host = this.#host
   }
 }
