@@ -22,6 +22,7 @@ export interface Rig {
   issue: (count: number, more?: Partial<EngagementEvent>) => Promise<EngagementEvent[]>
   issueRaw: (raw: string) => Promise<void>
   record: (messageId: string, record: MessageRecord) => Promise<void>
+  /** A later option wins over one that the rig gives, `--redis-url=…` too. */
   feeder: (args?: readonly string[], env?: Record<string, string>) => Promise<RunningFeeder>
   /** Entries in the queue, over all partitions. */
   waiting: () => Promise<number>
