@@ -60,6 +60,7 @@ describe('corpus', { skip: missing }, () => {
       const html = bytes.toString('latin1')
       const edits = htmlEdits(
         html,
+        bytes,
         {
           context: { trackingHost: 'track.example.com', charset: undefined, amp: false },
           switches: plan,

@@ -3,5 +3,7 @@ import { decodeHTMLAttribute } from 'entities'
 
 /** Decodes character references, once, by the rules for attributes: `&copy=1` stays, `&amp;` and `&#38;` do not. */
 export function decodeAttributeValue(value: string): string {
-  return value.includes('&') ? decodeHTMLAttribute(value) : value
+  if (!value.includes('&')) return value
+  // Nearly all references in URLs are this one.
+  return /&(?!amp;)/.test(value) ? decodeHTMLAttribute(value) : value.replaceAll('&amp;', '&')
 }

@@ -2,7 +2,7 @@
  * Preheader text: what a mail shows in the list of messages but not in the message, written in hidden elements right
  * behind `<body>`. A pixel before it would come first in that preview.
  */
-import { CommentEnds, readAttributes, skipAttributes, tagNameEnd } from './scan-html.ts'
+import { bytesOf, CommentEnds, readAttributes, skipAttributes, tagNameEnd } from './scan-html.ts'
 
 /** How far a hidden element is followed, in characters; and how many follow each other. */
 const preheaderCharsMax = 16_384
@@ -13,7 +13,7 @@ const hiding =
 const named = /(?:^|[\s_-])pre-?(?:header|view)/i
 
 /** The place behind preheader elements that begin at `from`, white space and comments aside; else `from`. */
-export function afterPreheader(html: string, from: number): number {
+export function afterPreheader(html: string, from: number, bytes: Uint8Array = bytesOf(html)): number {
   const comments = new CommentEnds(html)
   let place = from
   for (let count = 0; count < preheadersMax; count++) {
@@ -25,7 +25,7 @@ export function afterPreheader(html: string, from: number): number {
       if (end === -1) return place
       at = end
     }
-    const end = hiddenElementEnd(html, at)
+    const end = hiddenElementEnd(html, bytes, at)
     if (end === -1) return place
     place = end
   }
@@ -33,10 +33,10 @@ export function afterPreheader(html: string, from: number): number {
 }
 
 /** Behind the hidden element that begins at `start`; -1 when none does, or when it does not end soon. */
-function hiddenElementEnd(html: string, start: number): number {
+function hiddenElementEnd(html: string, bytes: Uint8Array, start: number): number {
   const name = /^<(div|span|p|center|font|table)(?=[\s/>])/i.exec(html.slice(start, start + 8))?.[1]?.toLowerCase()
   if (name === undefined) return -1
-  const tag = readAttributes(html, start + 1 + name.length)
+  const tag = readAttributes(html, bytes, start + 1 + name.length)
   if (tag === undefined) return -1
   const isHidden = tag.attributes.some(
     ({ name, value }) =>
@@ -59,11 +59,11 @@ function hiddenElementEnd(html: string, start: number): number {
       if (at === -1) return -1
       continue
     }
-    const nameEnd = tagNameEnd(html, nameStart)
+    const nameEnd = tagNameEnd(bytes, nameStart)
     const found = html.slice(nameStart, nameEnd).toLowerCase()
     // Such an element holds a few words; a document that ends inside of it is not understood.
     if (found === 'body' || found === 'html' || found === 'style' || found === 'script') return -1
-    at = skipAttributes(html, nameEnd)
+    at = skipAttributes(html, bytes, nameEnd)
     if (at === -1) return -1
     if (found !== name) continue
     depth += isEnd ? -1 : 1

@@ -13,6 +13,8 @@ export interface ChangedBody {
 export interface BodyText {
   /** Decoded, one character a byte (Latin-1). */
   readonly text: string
+  /** The same as bytes. */
+  readonly bytes: Uint8Array
   /** @param edits by place, not overlapping */
   readonly splice: (edits: readonly Edit[]) => ChangedBody
 }

@@ -8,8 +8,10 @@ export const lineBytesMax = 998
 
 export class IdentityText implements BodyText {
   readonly text: string
+  readonly bytes: Uint8Array
 
   constructor(body: Buffer) {
+    this.bytes = body
     this.text = body.toString('latin1')
   }
 

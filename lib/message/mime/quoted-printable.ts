@@ -5,6 +5,11 @@ import type { Edit } from './edit.ts'
 /** Longest encoded line without its line end, in characters. */
 const lineCharsMax = 76
 
+/** Values of hexadecimal digits, by byte; -1 for what is none. */
+const hexDigits = new Int8Array(256).fill(-1)
+for (const [value, digit] of Buffer.from('0123456789abcdef').entries()) hexDigits[digit] = value
+for (const [value, digit] of Buffer.from('ABCDEF').entries()) hexDigits[digit] = value + 10
+
 /**
  * Decoded text that remembers where each character stands in the encoded body, so that a change touches only the lines
  * that it lies on.
@@ -13,14 +18,21 @@ const lineCharsMax = 76
  */
 export class QuotedPrintableText implements BodyText {
   readonly text: string
+  readonly bytes: Uint8Array
   readonly #encoded: string
   /** From the decoded place `#from[k]` on, a character stands `#shift[k]` further on in the encoded body. */
-  readonly #from: number[] = [0]
-  readonly #shift: number[] = [0]
+  readonly #from: Int32Array
+  readonly #shift: Int32Array
+  #segments = 1
 
   constructor(body: Buffer) {
     this.#encoded = body.toString('latin1')
-    this.text = this.#decode(body)
+    // A segment begins behind an escape, a soft break or padding, each of which takes three bytes with what it needs.
+    this.#from = new Int32Array(Math.ceil(body.length / 3) + 2)
+    this.#shift = new Int32Array(this.#from.length)
+    const bytes = this.#decode(body)
+    this.bytes = bytes
+    this.text = bytes.toString('latin1')
   }
 
   splice(edits: readonly Edit[]): ChangedBody {
@@ -63,7 +75,7 @@ export class QuotedPrintableText implements BodyText {
 
   #segmentOf(place: number, from: number): number {
     let low = from
-    let high = this.#from.length - 1
+    let high = this.#segments - 1
     while (low < high) {
       const middle = (low + high + 1) >> 1
       if ((this.#from[middle] ?? 0) <= place) low = middle
@@ -72,59 +84,62 @@ export class QuotedPrintableText implements BodyText {
     return low
   }
 
-  #decode(body: Buffer): string {
-    const length = body.length
+  #decode(body: Buffer): Buffer {
+    const { length } = body
     const out = Buffer.allocUnsafe(length)
+    const places = this.#from
+    const shifts = this.#shift
+    let segments = 1
+    const mark = (decoded: number, encoded: number): void => {
+      if (places[segments - 1] !== decoded) segments++
+      places[segments - 1] = decoded
+      shifts[segments - 1] = encoded - decoded
+    }
     let to = 0
-    // Behind the last character that is not white space at a line's end, so far.
-    let solid = 0
+    // White space before it was escaped or stands before a soft break: it is no padding.
+    let escapedTo = 0
+    const dropPadding = (at: number): void => {
+      let end = to
+      while (end > escapedTo && (out[end - 1] === 0x20 || out[end - 1] === 0x09)) end--
+      if (end === to) return
+      to = end
+      mark(to, at)
+    }
     let at = 0
-    while (at < length) {
-      const byte = body[at] ?? 0
+    for (;;) {
+      let byte = 0
+      while (at < length) {
+        byte = body[at]!
+        if (byte === 0x3d || byte === 0x0d) break
+        out[to++] = byte
+        at++
+      }
+      if (at >= length) break
       if (byte === 0x3d) {
-        const high = hexDigit(body[at + 1])
-        const low = hexDigit(body[at + 2])
+        const high = hexDigits[body[at + 1] ?? 0]!
+        const low = hexDigits[body[at + 2] ?? 0]!
+        let next = at + 1
         if (high >= 0 && low >= 0) {
           out[to++] = (high << 4) | low
           at += 3
-          solid = to
-          this.#mark(to, at)
+          escapedTo = to
+          mark(to, at)
           continue
         }
-        let next = at + 1
         while (body[next] === 0x20 || body[next] === 0x09) next++
         if (body[next] === 0x0d && body[next + 1] === 0x0a) {
           at = next + 2
-          solid = to
-          this.#mark(to, at)
+          escapedTo = to
+          mark(to, at)
           continue
         }
-      } else if (byte === 0x20 || byte === 0x09) {
-        out[to++] = byte
-        at++
-        continue
-      } else if (byte === 0x0d && to !== solid && body[at + 1] === 0x0a) {
-        to = solid
-        this.#mark(to, at)
-      }
+      } else if (body[at + 1] === 0x0a) dropPadding(at)
       out[to++] = byte
       at++
-      solid = to
     }
-    if (to !== solid) {
-      to = solid
-      this.#mark(to, at)
-    }
-    return out.toString('latin1', 0, to)
-  }
-
-  #mark(decoded: number, encoded: number): void {
-    const last = this.#from.length - 1
-    if (this.#from[last] === decoded) this.#shift[last] = encoded - decoded
-    else {
-      this.#from.push(decoded)
-      this.#shift.push(encoded - decoded)
-    }
+    dropPadding(at)
+    this.#segments = segments
+    return out.subarray(0, to)
   }
 }
 
@@ -174,13 +189,5 @@ function isSoftBreak(text: string): boolean {
 }
 
 function isEscape(encoded: string, at: number): boolean {
-  return encoded[at] === '=' && hexDigit(encoded.charCodeAt(at + 1)) >= 0 && hexDigit(encoded.charCodeAt(at + 2)) >= 0
-}
-
-/** -1 for what is no hexadecimal digit. */
-function hexDigit(byte: number | undefined): number {
-  if (byte === undefined) return -1
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
-  const letter = byte | 0x20
-  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1
+  return encoded.charCodeAt(at) === 0x3d && /^[0-9A-Fa-f]{2}$/.test(encoded.slice(at + 1, at + 3))
 }

@@ -51,6 +51,9 @@ export const linkNameBytesMax = 63
 const templates =
   /\{\{|\}\}|\{%|%\}|\*\||\|\*|%%[^%\s/?#&=]{1,64}%%|<%|%>|\[\[|\]\]|\$\{|%7[Bb]%7[Bb]|%7[Bb]%25|\*%7[Cc]|%3[Cc]%25/
 
+/** What each of them has, so that most URLs are looked at once only. */
+const mayBeTemplate = /[{|<[\]}$]|%[%>37]|\*%/
+
 /** Attributes that exclude their link from tracking, and whether a value means so. */
 const optOuts: Readonly<Record<string, (value: string) => boolean>> = {
   'data-msys-clicktrack': isOff,
@@ -108,7 +111,7 @@ export function judgeUrl(
   const text = urlText(written, context.charset)
   if (text === undefined) return skip('charset')
   const url = decodeAttributeValue(text)
-  if (templates.test(url)) return skip('template')
+  if (mayBeTemplate.test(url) && templates.test(url)) return skip('template')
   const host = urlHost(url)
   // What the tracker would not redirect to, or no token can hold, is no link of ours.
   if (host === undefined || !isTrackableUrl(url)) return skip('malformed-url')
@@ -118,16 +121,23 @@ export function judgeUrl(
 
 /** Host of an http or https URL, lower case, with its port when it is not the scheme's own; undefined without a host. */
 export function urlHost(url: string): string | undefined {
-  const match = /^(https?):\/\/(?:[^/?#\\]*@)?([^/?#\\@]+)/i.exec(url)
-  const authority = match?.[2]?.toLowerCase()
-  if (authority === undefined || authority === '' || authority.startsWith(':')) return undefined
-  return authority.replace(match?.[1]?.length === 5 ? /:443$|:$/ : /:80$|:$/, '')
+  const start = /^https?:\/\//i.exec(url)?.[0].length
+  if (start === undefined) return undefined
+  let end = start
+  while (end < url.length && !'/?#\\'.includes(url.charAt(end))) end++
+  const authority = url.slice(start, end)
+  const host = authority.slice(authority.lastIndexOf('@') + 1).toLowerCase()
+  const colon = host.lastIndexOf(':')
+  if (colon === -1) return host === '' ? undefined : host
+  if (colon === 0) return undefined
+  const port = host.slice(colon + 1)
+  return port === '' || port === (start === 8 ? '443' : '80') ? host.slice(0, colon) : host
 }
 
 /** Removes what readers of HTML remove from a URL: white space around it, tabs and line ends within. */
 function trimUrl(value: string): string {
-  const trimmed = value.replaceAll(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, '')
-  return /[\t\n\r]/.test(trimmed) ? trimmed.replaceAll(/[\t\n\r]+/g, '') : trimmed
+  if (!/[\t\n\f\r ]/.test(value)) return value
+  return value.replaceAll(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, '').replaceAll(/[\t\n\r]+/g, '')
 }
 
 function leftAlone(written: string): SkipReason {

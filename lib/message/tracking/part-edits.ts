@@ -28,12 +28,13 @@ const openPgp = '-----BEGIN PGP '
 /** The edits by place, or why the part is left alone. */
 export function htmlEdits(
   html: string,
+  bytes: Uint8Array,
   tracking: PartTracking,
   tally: WrapTally,
 ): Edit[] | 'sealed' | 'too-many-links' {
   if (html.includes(openPgp)) return 'sealed'
   const { context, switches } = tracking
-  const scan = scanHtml(html, switches.trackClick ? tracking.linksMax : 0)
+  const scan = scanHtml(html, switches.trackClick ? tracking.linksMax : 0, bytes)
   if (switches.trackClick && scan.tooManyLinks) return 'too-many-links'
   const edits: Edit[] = []
   for (const tag of switches.trackClick ? scan.links : []) {
@@ -51,7 +52,7 @@ export function htmlEdits(
   }
   if (!tracking.withPixels) return edits
   if (switches.trackInitialOpen) {
-    const place = scan.bodyStart === undefined ? scan.contentStart : afterPreheader(html, scan.bodyStart)
+    const place = scan.bodyStart === undefined ? scan.contentStart : afterPreheader(html, scan.bodyStart, bytes)
     insert(edits, pixelEdit(html, place, context.amp ? 'amp_initial_open' : 'initial_open', tracking))
     tally.pixels++
   }

@@ -56,7 +56,9 @@ export function wrapPart(part: TextPart, plan: PartPlan, tally: WrapTally): Chan
     endsMessage: part.endsMessage && encoding !== 'base64',
   }
   const edits =
-    part.kind === 'text' ? plainTextEdits(body.text, tracking, tally) : htmlEdits(body.text, tracking, tally)
+    part.kind === 'text'
+      ? plainTextEdits(body.text, tracking, tally)
+      : htmlEdits(body.text, body.bytes, tracking, tally)
   if (typeof edits === 'string') return skip(edits)
   return edits.length === 0 ? undefined : body.splice(edits)
 }
