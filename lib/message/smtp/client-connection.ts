@@ -13,6 +13,8 @@ import { announce } from './capabilities.ts'
 import { readMail, readRcpt, Refused } from './envelope-command.ts'
 import { InboundStream } from './inbound-stream.ts'
 import { MailTransaction } from './mail-transaction.ts'
+import { MessageClock } from './message-clock.ts'
+import { ReplyQueue } from './reply-queue.ts'
 import { formatReply, isPositive, localReply, type Reply } from './reply.ts'
 import type { Relay } from './relay.ts'
 import type { Timed } from './deadlines.ts'
@@ -20,15 +22,17 @@ import { UpstreamUnavailable } from './upstream-connection.ts'
 
 type Phase = 'commands' | 'receiving' | 'finishing'
 
-interface Slot {
-  reply: Reply | undefined
-  readonly answered: ((reply: Reply) => void) | undefined
-}
-
 export class ClientConnection extends SMTPConnection implements Timed {
   readonly #relay: Relay
-  readonly #slots: Slot[] = []
-  readonly #whenAnswered: (() => void)[] = []
+  readonly #replies = new ReplyQueue({
+    write: (text, last) => {
+      this.#writeText(text)
+      if (!last) return
+      this.#over = true
+      this.close()
+    },
+    failed: error => this.#failed(error),
+  })
   #transaction: MailTransaction | undefined
   #auth: AuthRelay | undefined
   #phase: Phase = 'commands'
@@ -40,10 +44,7 @@ export class ClientConnection extends SMTPConnection implements Timed {
   // Clocks, in the time of performance.now().
   #idleSince = performance.now()
   #mailAt = 0
-  #dataAt = 0
-  #dataBytes = 0
-  #blockedMs = 0
-  #blockedAt = 0
+  #clock: MessageClock | undefined
 
   constructor(server: SMTPServer, socket: Socket, options: SMTPConnectionOptions | null | undefined, relay: Relay) {
     super(server, socket, options)
@@ -65,7 +66,7 @@ export class ClientConnection extends SMTPConnection implements Timed {
 
   /** Answers and ends the session when it has nothing under way, as when the process stops. */
   endWhenIdle(reply: Reply): void {
-    if (this.#phase === 'commands' && this.#slots.length === 0 && !this.#transaction) this.#end(reply)
+    if (this.#phase === 'commands' && this.#replies.length === 0 && !this.#transaction) this.#end(reply)
   }
 
   override init(): void {
@@ -78,6 +79,7 @@ export class ClientConnection extends SMTPConnection implements Timed {
         return
       }
       this.#relay.deadlines.add(this)
+      this.#relay.log.debug({ session: this.id, client: this.remoteAddress }, 'session begins')
       // Whoever talks before the greeting has been read by then.
       setImmediate(() => {
         if (this.#over || this._closing || this._closed) return
@@ -127,6 +129,7 @@ export class ClientConnection extends SMTPConnection implements Timed {
     this.#over = true
     this.#relay.deadlines.delete(this)
     this.#relay.leave(this)
+    this.#relay.log.debug({ session: this.id }, 'session ends')
     const transaction = this.#transaction
     this.#transaction = undefined
     const source = this.#auth?.upstream
@@ -149,8 +152,11 @@ export class ClientConnection extends SMTPConnection implements Timed {
   }
 
   #write(reply: Reply): void {
+    this.#writeText(formatReply(reply))
+  }
+
+  #writeText(text: string): void {
     if (this._upgrading || this._socket.destroyed || !this._socket.writable) return
-    const text = formatReply(reply)
     this.#relay.conversation?.(this.id, 'S', text)
     this._socket.write(text, 'latin1')
     this.#idleSince = performance.now()
@@ -162,45 +168,6 @@ export class ClientConnection extends SMTPConnection implements Timed {
     this.#relay.leave(this)
     this.#write(reply)
     this.close()
-  }
-
-  /** Keeps the place of a reply that is to come. */
-  #reserve(pending: Promise<Reply>, answered?: (reply: Reply) => void): void {
-    const slot: Slot = { reply: undefined, answered }
-    this.#slots.push(slot)
-    pending.then(
-      reply => {
-        slot.reply = reply
-        this.#flush()
-      },
-      (error: unknown) => this.#failed(error),
-    )
-  }
-
-  #flush(): void {
-    let out = ''
-    let closing = false
-    while (this.#slots[0]?.reply) {
-      const slot = this.#slots.shift()!
-      const reply = slot.reply!
-      out += formatReply(reply)
-      slot.answered?.(reply)
-      if (reply.code === 421) {
-        closing = true
-        break
-      }
-    }
-    if (out !== '' && !this._socket.destroyed && this._socket.writable) {
-      this.#relay.conversation?.(this.id, 'S', out)
-      this._socket.write(out, 'latin1')
-      this.#idleSince = performance.now()
-    }
-    if (closing) {
-      this.#over = true
-      this.close()
-      return
-    }
-    if (this.#slots.length === 0) for (const resume of this.#whenAnswered.splice(0)) resume()
   }
 
   /** A fault of the program: the client gets a temporary failure, the process lives on. */
@@ -238,15 +205,15 @@ export class ClientConnection extends SMTPConnection implements Timed {
     const log = this.#relay.conversation
     if (log)
       log(this.id, 'C', this.#auth?.exchanging ? '*hidden*\r\n' : `${withoutCredentials(line.toString('latin1'))}\r\n`)
-    if (verb === 'RCPT' && !this.#auth?.exchanging && this.#transaction && this.#slots.length < 1000) {
+    if (verb === 'RCPT' && !this.#auth?.exchanging && this.#transaction && this.#replies.length < 1000) {
       this.#rcpt(line, next)
       return
     }
     const handle = () => {
       if (!this.#over) this.#handle(verb, line, next)
     }
-    if (this.#slots.length === 0) handle()
-    else this.#whenAnswered.push(handle)
+    if (this.#replies.length === 0) handle()
+    else this.#replies.whenEmpty(handle)
   }
 
   #handle(verb: string, line: Buffer, next: () => void): void {
@@ -311,8 +278,8 @@ export class ClientConnection extends SMTPConnection implements Timed {
 
   /** Answers with what comes, then reads on. */
   #settle(pending: Promise<Reply>, next: () => void): void {
-    this.#reserve(pending)
-    this.#whenAnswered.push(() => this.#proceed(next))
+    this.#replies.reserve(pending)
+    this.#replies.whenEmpty(() => this.#proceed(next))
   }
 
   /** Whether the client has sent more than it may before it has the answer (RFC 2920 section 3.1); then it is over. */
@@ -387,20 +354,15 @@ export class ClientConnection extends SMTPConnection implements Timed {
     const transaction = new MailTransaction(this.#relay.context, bound ?? this.#relay.pool)
     this.#transaction = transaction
     this.#mailAt = performance.now()
-    this.#reserve(transaction.mail(command), reply => {
+    this.#replies.reserve(transaction.mail(command), reply => {
       if (isPositive(reply)) return
-      // What was pipelined behind it is answered first.
-      this.#afterAnswers(() => {
+      // What was pipelined behind it is answered first; commands that wait must find the session without it.
+      this.#replies.whenEmptyFirst(() => {
         if (this.#transaction === transaction) this.#transaction = undefined
         void transaction.reset().catch((error: unknown) => this.#failed(error))
       })
     })
     next()
-  }
-
-  #afterAnswers(act: () => void): void {
-    // First, for the commands that wait must find the session without the failed transaction.
-    this.#whenAnswered.unshift(act)
   }
 
   #rcpt(line: Buffer, next: () => void): void {
@@ -415,9 +377,9 @@ export class ClientConnection extends SMTPConnection implements Timed {
       this.#errors++
       pending = Promise.resolve(error.reply)
     }
-    this.#reserve(pending)
+    this.#replies.reserve(pending)
     // A session that is at its limit of errors ends as soon as all is answered.
-    if (this.#errors > this.#relay.context.limits.errorsMax) this.#whenAnswered.push(() => this.#proceed(next))
+    if (this.#errors > this.#relay.context.limits.errorsMax) this.#replies.whenEmpty(() => this.#proceed(next))
     else next()
   }
 
@@ -432,28 +394,24 @@ export class ClientConnection extends SMTPConnection implements Timed {
       this.#refuse(localReply(503, '5.5.1', 'Need MAIL command'), next)
       return
     }
-    this.#reserve(transaction.data(), reply => {
+    this.#replies.reserve(transaction.data(), reply => {
       if (reply.code !== 354 || this.#over) return
       this.#receive(transaction)
     })
-    this.#whenAnswered.push(next)
+    this.#replies.whenEmpty(next)
   }
 
   #receive(transaction: MailTransaction): void {
     this.#phase = 'receiving'
-    this.#dataAt = performance.now()
-    this.#dataBytes = 0
-    this.#blockedMs = 0
+    const clock = new MessageClock(this.#relay.context.limits, performance.now())
+    this.#clock = clock
     this.#stream!.receive({
       content: pieces => {
-        for (const piece of pieces) this.#dataBytes += piece.length
+        for (const piece of pieces) clock.received(piece.length)
         const wait = transaction.content(pieces)
         if (!wait) return undefined
-        this.#blockedAt = performance.now()
-        return wait.then(() => {
-          this.#blockedMs += performance.now() - this.#blockedAt
-          this.#blockedAt = 0
-        })
+        clock.block(performance.now())
+        return wait.then(() => clock.unblock(performance.now()))
       },
       end: stray => this.#finish(transaction, stray),
     })
@@ -467,10 +425,13 @@ export class ClientConnection extends SMTPConnection implements Timed {
     const finished = refused
       ? transaction.giveUp(localReply(550, '5.5.2', 'A bare <CR> or <LF> is not allowed in a message'))
       : transaction.finish()
-    this.#reserve(finished, reply => {
+    this.#replies.reserve(finished, reply => {
       this.#phase = 'commands'
       this.#transaction = undefined
-      this.#relay.context.metrics.message(reply.code, this.#dataBytes, performance.now() - this.#mailAt)
+      const ms = performance.now() - this.#mailAt
+      const bytes = this.#clock?.bytes ?? 0
+      this.#relay.context.metrics.message(reply.code, bytes, ms)
+      this.#relay.log.debug({ session: this.id, code: reply.code, bytes, ms: Math.round(ms) }, 'message')
       transaction.concluded(this._socket.writable && !this._closed)
       if (isPositive(reply)) {
         this.#errors = 0
@@ -478,7 +439,7 @@ export class ClientConnection extends SMTPConnection implements Timed {
       }
       if (this._closed) this.#auth?.upstream?.close()
     })
-    this.#whenAnswered.push(() => this.#stream?.resume())
+    this.#replies.whenEmpty(() => this.#stream?.resume())
   }
 
   #startTls(line: Buffer, next: () => void): void {
@@ -520,9 +481,9 @@ export class ClientConnection extends SMTPConnection implements Timed {
     const { limits } = this.#relay.context
     const late =
       this.#phase === 'receiving'
-        ? this.#dataTooSlow(now)
+        ? this.#clock?.isLate(now) === true
         : this.#phase === 'commands' &&
-          this.#slots.length === 0 &&
+          this.#replies.length === 0 &&
           (now - this.#idleSince > (this.#relay.stressed ? limits.stressIdleMs : limits.idleMs) ||
             (this.#stream !== undefined &&
               this.#stream.partialSince > 0 &&
@@ -533,14 +494,6 @@ export class ClientConnection extends SMTPConnection implements Timed {
     this.#end(localReply(421, '4.4.2', `${this.#relay.name} Timeout, closing`))
     // Half a message, or half a TLS handshake: there is nothing to wait for.
     if (this.#phase === 'receiving' || this._upgrading) this._socket.destroy()
-  }
-
-  #dataTooSlow(now: number): boolean {
-    const { dataGraceMs, dataBytesPerSecondMin, messageMs } = this.#relay.context.limits
-    // Time in which the upstream had us wait is not the client's.
-    const blocked = this.#blockedMs + (this.#blockedAt > 0 ? now - this.#blockedAt : 0)
-    const taken = now - this.#dataAt
-    return taken > messageMs || taken - blocked > dataGraceMs + (this.#dataBytes / dataBytesPerSecondMin) * 1000
   }
 }
 

@@ -1,4 +1,5 @@
 /** The settings of the wrapper. */
+import { readTrackingUrl } from '../../link/link-url.ts'
 import {
   bytes,
   duration,
@@ -11,8 +12,11 @@ import {
   option,
   path,
   text,
+  type Kind,
   type OptionTable,
 } from '../../process/option.ts'
+
+const trackingUrl: Kind<string> = { placeholder: 'URL', read: readTrackingUrl }
 
 export const wrapperOptions = {
   'in-hostport': option(hostPort, { help: 'Where it listens for SMTP.', default: 'localhost:587' }),
@@ -36,6 +40,10 @@ export const wrapperOptions = {
     default: '127.0.0.0/8,::1/128',
   }),
   name: option(text, { help: 'What it calls itself in greeting and EHLO; the name of the machine otherwise.' }),
+  'tracking-url': option(trackingUrl, {
+    help: 'Public address of the tracker, the beginning of every link.',
+    env: 'TRACKING_URL',
+  }),
   'track-open': option(flag, { help: 'Add a pixel at the end of the message.', default: 'true' }),
   'track-initial-open': option(flag, { help: 'Add a pixel at the beginning of the message.', default: 'false' }),
   'track-click': option(flag, { help: 'Wrap links.', default: 'true' }),

@@ -34,6 +34,8 @@ export interface RelayServerOptions {
   readonly onStrayLineEnd: () => void
 }
 
+/** Connections that are being refused at a time; beyond that they are closed without a word. */
+const refusedConnectionsMax = 500
 const authFailureWindowMs = 600_000
 /** Longest wait for messages under way when the process stops; what is not done by then is left to its client. */
 const stopMsMax = 7_000
@@ -43,6 +45,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
   readonly context: RelayContext
   readonly pool: UpstreamPool
   readonly deadlines = new Deadlines()
+  readonly log: Logger
   readonly name: string
   readonly token = randomBytes(9).toString('base64url')
   readonly strayLineEnds: StrayLineEnds
@@ -65,9 +68,12 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
       authOptional: true,
       socketTimeout: options.context.limits.commandMs,
       minVersion: 'TLSv1.2',
+      // Of handshakes under way on a port with TLS from the first byte; sessions are counted by `admit`.
+      maxClients: options.context.limits.connectionsMax,
     })
     this.#options = options
     this.context = options.context
+    this.log = options.log
     this.name = options.name
     this.strayLineEnds = options.strayLineEnds
     this.conversation = options.conversation
@@ -79,9 +85,11 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
       this.token,
       options.upstreamHooks,
     )
+    // Those who are being told that there is no place for them take places too.
+    this.server.maxConnections = options.context.limits.connectionsMax + refusedConnectionsMax
     this.deadlines.add(this)
     // Failed handshakes and the like; they belong to one client.
-    this.on('error', error => options.log.debug({ reason: error.message }, 'client connection failed'))
+    this.on('error', error => this.log.debug({ reason: error.message }, 'client connection failed'))
   }
 
   /** Client connections that count. */
@@ -211,11 +219,11 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
   }
 
   sessionError(error: Error): void {
-    this.#options.log.debug({ reason: error.message }, 'client connection failed')
+    this.log.debug({ reason: error.message }, 'client connection failed')
   }
 
   fault(error: unknown): void {
-    this.#options.log.error({ err: error }, 'a session failed')
+    this.log.error({ err: error }, 'a session failed')
   }
 }
 

@@ -1,5 +1,6 @@
 /** What a client's session needs of the process that it runs in. */
 import type { ClientConnection } from './client-connection.ts'
+import type { Logger } from '../../process/log.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { RelayContext } from './relay-context.ts'
 import type { Reply } from './reply.ts'
@@ -12,6 +13,8 @@ export interface Relay {
   readonly context: RelayContext
   readonly pool: UpstreamPool
   readonly deadlines: Deadlines
+  /** Gets what sessions and messages came to, at level debug; never an address. */
+  readonly log: Logger
   /** What we call ourselves. */
   readonly name: string
   /** Word in our EHLO reply by which this process knows itself. */
