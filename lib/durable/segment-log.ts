@@ -47,6 +47,8 @@ export interface SegmentLogOptions {
   readonly segmentBytes?: number
   readonly onDamage?: (damage: Damage) => void
   readonly files?: FileSystem
+  /** How the folder is made this process's own; for tests with files that are nowhere. */
+  readonly lock?: (dir: string) => Promise<DirectoryLock>
 }
 
 interface Waiting {
@@ -98,7 +100,7 @@ export class SegmentLog {
    */
   static async open(options: SegmentLogOptions): Promise<SegmentLog> {
     const files = options.files ?? fileSystem
-    const lock = await lockDirectory(options.dir)
+    const lock = await (options.lock ?? lockDirectory)(options.dir)
     try {
       const log = new SegmentLog(options, lock, await ReleasePosition.open(options.dir, files))
       await log.#recover()
@@ -298,11 +300,15 @@ export class SegmentLog {
 
   /** Removes segments of which nothing is needed; the one being appended to only from `activeBytesMin` on. */
   async #removeReleased(activeBytesMin: number): Promise<void> {
+    let isSynced = false
     for (;;) {
       const segment = this.#segments[0]
       if (!segment || segment.lastSeq > this.#released.seq) return
+      if (segment === this.#active?.segment && segment.bytes <= activeBytesMin) return
+      // Else a power failure could leave neither the file nor the position, and sequences would be given twice.
+      if (!isSynced) await this.#released.sync().catch(() => undefined)
+      isSynced = true
       if (segment === this.#active?.segment) {
-        if (segment.bytes <= activeBytesMin) return
         await this.#active.file.close().catch(() => undefined)
         this.#active = undefined
       }

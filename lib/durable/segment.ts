@@ -1,6 +1,6 @@
 /** One file of a segment log: its name, and what a scan finds in it. */
 import { join } from 'node:path'
-import { decodeRecord, payloadBytesMax, recordHeaderBytes, type SegmentRecord } from './segment-record.ts'
+import { decodeRecord, recordHeaderBytes, type SegmentRecord } from './segment-record.ts'
 import type { OpenFile } from './file-system.ts'
 
 /** A segment as the log knows it. */
@@ -35,7 +35,9 @@ export type SegmentEnd =
   /** Bytes that no interrupted append leaves. */
   | 'damaged'
 
-const chunkBytes = 1 << 20
+/** Read at a time, in bytes: little first, for a short segment, then more and more. */
+const chunkBytesMin = 4 << 10
+const chunkBytesMax = 256 << 10
 
 /**
  * Reads records from `offset` on, which must begin with the sequence `seq`, until `visit` gives false, `beforeSeq` is
@@ -51,6 +53,7 @@ export async function scanSegment(
   let bytes: Buffer = Buffer.alloc(0)
   let at = 0
   let isAtEnd = false
+  let chunkBytes = chunkBytesMin
   const position = () => ({ offset, seq })
   while (seq < beforeSeq) {
     const payload = decodeRecord(bytes, at, seq)
@@ -58,7 +61,8 @@ export async function scanSegment(
     if (payload === 'more') {
       const rest = bytes.subarray(at)
       if (isAtEnd) return { ...position(), end: rest.length === 0 ? 'whole' : 'torn' }
-      const more = Buffer.allocUnsafe(Math.max(chunkBytes, rest.length === 0 ? 0 : payloadBytesMax + recordHeaderBytes))
+      const more = Buffer.allocUnsafe(Math.max(chunkBytes, rest.length))
+      chunkBytes = Math.min(2 * chunkBytes, chunkBytesMax)
       const length = await file.read(more, offset + rest.length)
       isAtEnd = length === 0
       bytes = Buffer.concat([rest, more.subarray(0, length)])
@@ -75,7 +79,7 @@ export async function scanSegment(
 }
 
 async function isZeros(file: OpenFile, offset: number): Promise<boolean> {
-  const bytes = Buffer.allocUnsafe(chunkBytes)
+  const bytes = Buffer.allocUnsafe(chunkBytesMin)
   for (let at = offset; ;) {
     const length = await file.read(bytes, at)
     if (length === 0) return true
