@@ -103,7 +103,8 @@ function isAlive({ pid, started }: Owner, path: string): boolean {
   try {
     process.kill(pid, 0)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+    // Somebody else's process; anything else means that there is none.
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
   }
   const now = startTime(pid)
   return now === '?' || started === '?' || now === started
