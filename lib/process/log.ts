@@ -9,15 +9,36 @@ export interface Log {
   reopen: () => void
 }
 
+/** What is kept for a reader that is slow, in characters; lines beyond it are lost. */
+const backlogBytesMax = 1024 * 1024
+
+/** How soon a reader that was slow is tried again. */
+const retryMs = 100
+
 /**
  * @param file appended to; when undefined, standard output or what `otherwise` says
  * @throws Error when the file can't be opened
  */
 export function openLog(name: string, level: string, file: string | undefined, otherwise?: 'stderr'): Log {
-  // Synchronous, so that the last line before a crash is there to be read.
-  const destination = pino.destination({ dest: file ?? (otherwise === 'stderr' ? 2 : 1), append: true, sync: true })
-  // A full disk must not end a process that moves mail; the lines are lost, the mail is not.
-  destination.on('error', () => undefined)
+  const destination = pino.destination({
+    dest: file ?? (otherwise === 'stderr' ? 2 : 1),
+    append: true,
+    // Synchronous, so that the last line before a crash is there to be read …
+    sync: true,
+    // … but never waiting for a reader that has stopped reading: mail is not to wait for its log.
+    retryEAGAIN: () => false,
+    maxLength: backlogBytesMax,
+  })
+  let retry: NodeJS.Timeout | undefined
+  // A full disk or pipe must not end a process that moves mail; the lines are lost, the mail is not.
+  destination.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EAGAIN' || retry) return
+    retry = setTimeout(() => {
+      retry = undefined
+      destination.flush()
+    }, retryMs)
+    retry.unref()
+  })
   const logger = pino(
     {
       name,

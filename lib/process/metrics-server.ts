@@ -10,6 +10,12 @@ export interface MetricsServer {
   close: () => Promise<void>
 }
 
+/** Connections at the same time; more are closed. */
+const connectionsMax = 100
+
+/** Hosts that mean every address of the machine. */
+const everyAddress: ReadonlySet<string> = new Set(['', '0.0.0.0', '::'])
+
 /** @throws Error with `code` EADDRINUSE and the like when it can't listen */
 export async function serveMetrics(at: HostPort, registry: Registry, health: Health): Promise<MetricsServer> {
   const server = fastify({
@@ -19,20 +25,25 @@ export async function serveMetrics(at: HostPort, registry: Registry, health: Hea
     bodyLimit: 1024,
     forceCloseConnections: true,
     exposeHeadRoutes: true,
+    http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 },
   })
+  server.server.maxConnections = connectionsMax
   const names = new Set([
     'localhost',
     '127.0.0.1',
     '[::1]',
-    at.host,
+    at.host.toLowerCase(),
     formatHostPort({ ...at, port: 0 }).replace(/:0$/, ''),
   ])
-  // A page in a browser on this machine may reach loopback under a name of its own choice (DNS rebinding).
-  server.addHook('onRequest', async (request, reply) => {
-    const host = (request.headers.host ?? '').replace(/:\d+$/, '')
-    if (!names.has(host)) return reply.code(403).send('not served under this host name\n')
-    return undefined
-  })
+  // A page in a browser on this machine may reach loopback under a name of its own choice (DNS rebinding). Who listens
+  // on every address has chosen to be asked by anyone, under any of the machine's names.
+  if (!everyAddress.has(at.host)) {
+    server.addHook('onRequest', async (request, reply) => {
+      const host = (request.headers.host ?? '').replace(/:\d+$/, '').toLowerCase()
+      if (!names.has(host)) return reply.code(403).send('not served under this host name\n')
+      return undefined
+    })
+  }
   server.get('/health', async (_, reply) => {
     const report = health.report()
     return reply.code(report.status === 'ok' ? 200 : 503).send({ ...report, pid: process.pid })

@@ -5,6 +5,8 @@
  * settings object, so that a setting is described in exactly one place.
  */
 
+import { isIP } from 'node:net'
+
 /** How the text of a setting becomes a value. `read` throws an Error that says what was expected, never the value. */
 export interface Kind<T> {
   readonly placeholder: string
@@ -184,7 +186,8 @@ export const httpUrl: Kind<string> = {
   placeholder: 'URL',
   read: value => {
     const url = URL.canParse(value) ? new URL(value) : undefined
-    if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
+    // The parser would drop white space silently; the text itself is what links are made of.
+    if ((url?.protocol !== 'http:' && url?.protocol !== 'https:') || /\s/.test(value)) {
       throw new Error('expected a URL such as https://track.example.com')
     }
     return value.replace(/\/+$/, '')
@@ -195,7 +198,10 @@ export const httpUrl: Kind<string> = {
 export const network: Kind<string> = {
   placeholder: 'CIDR',
   read: value => {
-    if (!/^[0-9a-f:.]+(?:\/\d{1,3})?$/i.test(value)) throw new Error('expected a network such as 10.0.0.0/8 or ::1')
+    const [address = '', prefix, ...rest] = value.split('/')
+    const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
+    const fits = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits)
+    if (bits < 0 || !fits || rest.length > 0) throw new Error('expected a network such as 10.0.0.0/8 or ::1')
     return value
   },
 }

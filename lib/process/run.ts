@@ -59,7 +59,9 @@ export async function run<Table extends OptionTable>(
   program: RunnableProgram<Table>,
   argv: readonly string[] = process.argv.slice(2),
 ): Promise<void> {
-  const wantsCheck = argv.includes('--check')
+  const wantsCheck = argv.some(word => /^--?check$/.test(word))
+  // The reader of our standard output may go away; that is no reason to stop moving mail.
+  process.stdout.on('error', () => undefined)
   let line
   try {
     line = readSettings(program, argv, process.env, packageVersion())
@@ -109,9 +111,17 @@ export async function run<Table extends OptionTable>(
     }
   })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort(signal))
-  // The reader of our standard output may go away; that is no reason to stop moving mail.
-  process.stdout.on('error', () => undefined)
+  let abandoned: NodeJS.Timeout | undefined
+  // Counts from the signal on, also when it is the start that hangs.
+  const allowForStop = () => {
+    abandoned ??= setTimeout(() => {
+      log.error({ afterMs: stopMsMax }, 'not everything accepted was finished in time, ending')
+      process.exit(1)
+    }, stopMsMax)
+  }
+  stop.signal.addEventListener('abort', allowForStop, { once: true })
 
+  let failure = 'not started'
   let metricsServer
   try {
     if (common.metricsHostport) {
@@ -132,26 +142,24 @@ export async function run<Table extends OptionTable>(
       onReload: reload => reloads.push(reload),
     })
     health.set('start', undefined)
+    failure = 'ended by a failure'
     const stopped = new Promise<void>(resolve => {
       if (stop.signal.aborted) resolve()
       stop.signal.addEventListener('abort', () => resolve(), { once: true })
     })
     await Promise.race([stopped, running.done ?? stopped])
     if (stop.signal.aborted) log.info({ signal: String(stop.signal.reason) }, 'stopping')
-    const abandoned = setTimeout(() => {
-      log.error({ afterMs: stopMsMax }, 'not everything accepted was finished in time, ending')
-      process.exit(1)
-    }, stopMsMax)
+    allowForStop()
     await running.close()
-    clearTimeout(abandoned)
   } catch (error) {
     const expected = error instanceof StartError || error instanceof SettingsError
     if (expected && program.logTo && common.logfile === undefined) {
       process.stderr.write(`${program.name}: ${error.message}\n`)
-    } else log.fatal(expected ? { reason: error.message } : { err: error }, 'not started')
+    } else log.fatal(expected ? { reason: error.message } : { err: error }, failure)
     process.exitCode = 1
   }
   await metricsServer?.close()
+  clearTimeout(abandoned)
   // Whatever still holds the event loop by now is not worth waiting for; the exit code stands.
   setTimeout(() => process.exit(), 500).unref()
 }

@@ -82,6 +82,7 @@ export function readSettings<Table extends OptionTable>(
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode === 0) throw new Asked(helpOrVersion(error, command, version))
+    if (error.code === 'commander.unknownOption') throw new SettingsError(unknownOption(error.message, table))
     throw new SettingsError(error.message.replace(/^error: /, ''))
   }
   const given = command.opts<Record<string, string | boolean | undefined>>()
@@ -168,21 +169,30 @@ function helpOrVersion(error: CommanderError, command: Command, version: string)
   return error.code === 'commander.version' ? version : command.helpInformation()
 }
 
-/** Older spellings: `-in_hostport X`, `--in_hostport=X`, `--track-open=false`. */
+/** Older spellings: `-in_hostport X`, `--in_hostport=X`, `--track-open=false`, `-h`. */
 function normalise(argv: readonly string[], table: OptionTable): string[] {
   const words: string[] = []
+  let isValue = false
   for (const [index, word] of argv.entries()) {
+    if (isValue) {
+      // Whatever it looks like: a key may well begin with a dash.
+      words.push(word)
+      isValue = false
+      continue
+    }
     if (word === '--') return [...words, ...argv.slice(index)]
-    const match = /^--?([A-Za-z][\w-]+)(=.*)?$/s.exec(word)
+    const match = /^--?([A-Za-z][\w-]*)(=.*)?$/s.exec(word)
     if (!match?.[1]) {
       words.push(word)
       continue
     }
-    const name = match[1].replaceAll('_', '-')
+    const name = match[1] === 'h' ? 'help' : match[1].replaceAll('_', '-')
     const value = match[2]
-    if (value !== undefined && table[name]?.kind === flag) {
+    const kind = table[name]?.kind
+    if (value !== undefined && kind === flag) {
       words.push(readFlagWord(name, value.slice(1)))
     } else words.push(`--${name}${value ?? ''}`)
+    isValue = value === undefined && kind !== undefined && kind !== flag
   }
   return words
 }
@@ -249,10 +259,19 @@ function readConfigFile(
 }
 
 function scalarText(node: unknown): string | undefined {
-  const value = isScalar(node) ? node.value : undefined
+  if (!isScalar(node)) return undefined
+  const { value } = node
+  // As it was written: YAML would read a key of digits as a number and drop the zeros in front.
+  if (typeof value === 'number' && node.source !== undefined) return node.source
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
     ? String(value)
     : undefined
+}
+
+/** Names the option without what follows it: that may be a secret meant for the right name. */
+function unknownOption(message: string, table: OptionTable): string {
+  const name = /'--?([^'=]*)/.exec(message)?.[1] ?? ''
+  return `unknown option '--${name}'.${nearest(name, Object.keys(table), '--')}`
 }
 
 function unknownName(at: string, key: string, section: string | undefined, table: OptionTable): string {
@@ -260,7 +279,11 @@ function unknownName(at: string, key: string, section: string | undefined, table
     ...Object.keys(table).filter(name => name !== 'config'),
     ...(section === undefined ? processNames : []),
   ]
-  const near = closest(key, names)
-  const hint = distance(key, near) <= Math.max(2, key.length / 3) ? ` Did you mean ${near}?` : ''
-  return `${at}: unknown setting ${JSON.stringify(key)}${section ? ` of ${section}` : ''}.${hint}`
+  return `${at}: unknown setting ${JSON.stringify(key)}${section ? ` of ${section}` : ''}.${nearest(key, names)}`
+}
+
+/** The name that was probably meant, as a question, when one is near. */
+function nearest(name: string, names: readonly string[], prefix = ''): string {
+  const near = closest(name, names)
+  return distance(name, near) <= Math.max(2, name.length / 3) ? ` Did you mean ${prefix}${near}?` : ''
 }
