@@ -21,7 +21,7 @@ export interface LinkKey {
 
 /** Bytes of a secret. */
 export const secretBytes = 32
-/** Largest key file: some 900 keys. */
+/** Largest key file: some 850 keys. */
 export const keyFileBytesMax = 65_536
 
 const head = `# Keys of the tracking links. Whoever can read them can make links of yours that lead anywhere; without them no link
@@ -50,7 +50,10 @@ export function parseKeyFile(text: string): LinkKey[] {
   return keys
 }
 
-/** The file with one more key, which signs from now on; the one that signed before goes on verifying. */
+/**
+ * The file with one more key, which signs from now on; the one that signed before goes on verifying.
+ * @throws Error when the file is damaged or full
+ */
 export function addKey(text: string, created: Date): { readonly text: string; readonly id: string } {
   const keys = parseKeyFile(text)
   let id: string
@@ -59,7 +62,9 @@ export function addKey(text: string, created: Date): { readonly text: string; re
   let lines = text === '' ? head : text.endsWith('\n') ? text : `${text}\n`
   for (const key of keys) if (key.state === 'signing') lines = withState(lines, key.id, 'verifying')
   const time = created.toISOString().replace(/\.\d+Z$/, 'Z')
-  return { id, text: `${lines}${id} signing ${time} ${randomBytes(secretBytes).toString('base64')}\n` }
+  lines += `${id} signing ${time} ${randomBytes(secretBytes).toString('base64')}\n`
+  if (lines.length > keyFileBytesMax) throw new Error('the file is full: remove the lines of keys that no mail uses')
+  return { id, text: lines }
 }
 
 /**

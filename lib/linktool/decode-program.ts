@@ -20,9 +20,8 @@ const signatures: Readonly<Record<InspectedLink['signature'], string>> = {
   none: 'none: anybody can make such a link; followed only as --legacy-links of the tracker allows',
 }
 
-export const decodeProgram: RunnableProgram<typeof options> & { readonly subcommand: string } = {
+export const decodeProgram: RunnableProgram<typeof options> = {
   name: 'linktool',
-  subcommand: 'decode',
   manual: `
 Reads a tracking link, or the token in it, and prints what it says: links of this product, and those of the 2020
 project (sparkypmtatracking). With --link-keys its signature is checked.

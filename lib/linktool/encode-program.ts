@@ -42,9 +42,8 @@ const options = {
 /** Actions that mean a link was followed to somewhere. */
 const clicks: ReadonlySet<string> = new Set(['click', 'amp_click', 'link_unsubscribe'])
 
-export const encodeProgram: RunnableProgram<typeof options> & { readonly subcommand: string } = {
+export const encodeProgram: RunnableProgram<typeof options> = {
   name: 'linktool',
-  subcommand: 'encode',
   manual: `
 Makes a tracking link, as the wrapper would, and prints it.
 

@@ -15,9 +15,8 @@ const options = {
   json: option(flag, { help: 'Print JSON instead of a table.', default: 'false' }),
 } satisfies OptionTable
 
-export const explainProgram: RunnableProgram<typeof options> & { readonly subcommand: string } = {
+export const explainProgram: RunnableProgram<typeof options> = {
   name: 'linktool',
-  subcommand: 'explain',
   manual: `
 Shows each link of a message: where it stands, what a reader sees of it, where it leads, whether the wrapper wraps
 it, and why not. Takes the wrapper's options; needs no keys. Without FILE, or with -, it reads standard input.

@@ -14,9 +14,8 @@ const options = {
   json: option(flag, { help: 'Print JSON instead of a table.', default: 'false' }),
 } satisfies OptionTable
 
-export const keysProgram: RunnableProgram<typeof options> & { readonly subcommand: string } = {
+export const keysProgram: RunnableProgram<typeof options> = {
   name: 'linktool',
-  subcommand: 'keys',
   manual: `
 Makes and changes the keys that sign links. Wrapper and tracker read the same file; send both SIGHUP afterwards.
 

@@ -11,12 +11,20 @@ export interface Subcommand {
   readonly run: (argv: readonly string[]) => Promise<void>
 }
 
-/** A program as a subcommand. */
+/**
+ * A program as a subcommand.
+ * @param load so that one program need not wait for what only others need
+ */
 export function subcommand<Table extends OptionTable>(
+  word: string,
   summary: string,
-  program: RunnableProgram<Table> & { readonly subcommand: string },
+  load: () => Promise<RunnableProgram<Table>>,
 ): Subcommand {
-  return { word: program.subcommand, summary, run: argv => run({ ...program, logTo: 'stderr' }, argv) }
+  return {
+    word,
+    summary,
+    run: async argv => run({ ...(await load()), subcommand: word, logTo: 'stderr' }, argv),
+  }
 }
 
 /**

@@ -18,9 +18,8 @@ const options = {
   }),
 } satisfies OptionTable
 
-export const wrapProgram: RunnableProgram<typeof options> & { readonly subcommand: string } = {
+export const wrapProgram: RunnableProgram<typeof options> = {
   name: 'linktool',
-  subcommand: 'wrap',
   manual: `
 Shows what the wrapper would send upstream: reads messages, stamps them, wraps their links and adds pixels, with the
 wrapper's own code and options.
