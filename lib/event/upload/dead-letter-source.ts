@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
 import type { TrackingEvent } from '../event.ts'
 import { readDeadLetter } from './dead-letters.ts'
-import type { EventSource, SourceEntry } from './feeder.ts'
+import type { EventSource, SourceEntry } from './event-source.ts'
 
 /** Lines that are no dead letters come as unreadable entries, and so go back to the dead letters. */
 export class DeadLetterSource implements EventSource {

@@ -23,7 +23,7 @@ export interface AnswerReading {
 export interface Destination<Item> {
   /** For logs and metrics. */
   readonly name: string
-  /** Where batches are posted. Without credentials: it is logged. */
+  /** Where batches are posted. Of it only the origin is shown. */
   readonly url: string
   /** The bytes of a batch. Called once for a batch, however often it is tried. */
   readonly encode: (items: readonly Item[]) => Promise<EncodedBatch>

@@ -3,44 +3,22 @@
  *
  * Invariants:
  * - nothing leaves the queue before the destination took it over or it lies, synced, in the dead letters;
- * - taken = uploaded + dead-lettered + returned + held, in events, at any moment (metrics of these names).
+ * - taken = uploaded + dead-lettered + returned + held, in events, at any moment (metrics of these names);
+ * - no more is taken while full batches wait for an upload, or dead letters for room.
  */
 import type { Registry } from 'prom-client'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
-import type { MessageRecord } from '../../record/record.ts'
-import type { TrackingEvent } from '../event.ts'
+import { verifyBatches } from './batch-verifier.ts'
 import { DeadLettersFull, type DeadLetter } from './dead-letters.ts'
 import type { EventDestination, OutgoingEvent } from './event-destination.ts'
+import type { EnrichedEntry, EventSource, ReadableEntry, RecordSource, SourceEntry } from './event-source.ts'
 import { type DeadReason, FeederMeter, type FeederTotals } from './feeder-meter.ts'
 import { FillingBatch } from './filling-batch.ts'
+import { recordRetryMs, RecordRoom } from './record-room.ts'
 import type { Transport } from './transport.ts'
 import { systemClock, type Clock } from './upload-gate.ts'
-import type { Uploader, UploadOutcome } from './uploader.ts'
-
-/** What the feeder sees of an entry of the queue. */
-export interface SourceEntry {
-  readonly partition: number
-  readonly entryId: string
-  /** Undefined when the entry can't be read as an event. */
-  readonly event: TrackingEvent | undefined
-  readonly raw: string
-  /** How often it was handed out, this time included. */
-  readonly deliveries: number
-}
-
-export interface EventSource {
-  /** Up to `max` entries, none after `waitMs`. May reject while the queue is away. */
-  take: (max: number, waitMs: number) => Promise<readonly SourceEntry[]>
-  /** Removes entries for good. May reject, and is then asked again. */
-  done: (entries: readonly SourceEntry[]) => Promise<void>
-  /** Whether nothing will come any more. Absent: there is always more to come. */
-  readonly ended?: () => boolean
-}
-
-export interface RecordSource {
-  getMany: (messageIds: readonly string[]) => Promise<ReadonlyMap<string, MessageRecord>>
-}
+import type { Uploader } from './uploader.ts'
 
 export interface FeederLimits {
   /** Of a request, before compression. */
@@ -76,29 +54,24 @@ export interface HeldEvent extends OutgoingEvent {
   readonly entry: SourceEntry
 }
 
-interface Waiting {
+interface Dead {
   readonly entry: SourceEntry
-  readonly event: TrackingEvent
-  /** When it goes without a record. */
-  readonly untilMs: number
+  readonly reason: string
+  readonly kind: DeadReason
 }
 
 /** Entries asked for at once. */
 const takeMax = 1_000
-/** Events that wait for their record at once; further ones go without. */
-const waitingMax = 50_000
-/** How often records are asked for again. */
-const recordRetryMs = 2_000
 /** Longest that `take` blocks: how late a stop is noticed. */
 const takeWaitMsMax = 500
 /** An event this close to the bound of its age is sent at once. */
 const urgentMs = 3_600_000
 /** How often what failed (queue away, dead letters full) is tried again. */
 const retryMs = 1_000
-/** How long a batch may stay of unknown fate at the service. */
-const verifyMsMax = 10 * 60_000
-const verifyFirstMs = 500
-const verifyEveryMsMax = 10_000
+/** Groups of dead letters that are being written at once. */
+const buryingMax = 8
+/** How often a batch that was lost after its acceptance is sent again. */
+const resendsMax = 5
 /** What a batch under way has left when the process is to stop. */
 const stopGraceMs = 4_000
 
@@ -106,13 +79,13 @@ export class Feeder {
   readonly #options: FeederOptions
   readonly #clock: Clock
   readonly #stop = new AbortController()
+  readonly #room: RecordRoom
   readonly #filling: FillingBatch<HeldEvent>
   readonly #urgent: FillingBatch<HeldEvent>
   /** Full batches for which no upload is free. */
   readonly #ready: HeldEvent[][] = []
   readonly #uploads = new Set<Promise<void>>()
-  #waiting: Waiting[] = []
-  #recordsAskedAt = 0
+  readonly #burying = new Set<Promise<void>>()
   /** Entries between `take` and their end, so that one handed out twice to this process is one. */
   readonly #held = new Set<string>()
   readonly #meter: FeederMeter
@@ -121,7 +94,12 @@ export class Feeder {
   constructor(options: FeederOptions) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
-    const { batchBytes, batchAgeMs } = options.limits
+    const { batchBytes, batchAgeMs, recordWaitMs, eventAgeMsMax } = options.limits
+    this.#room = new RecordRoom(
+      options.records,
+      recordWaitMs,
+      (event, nowMs) => nowMs - event.at > eventAgeMsMax - urgentMs,
+    )
     this.#filling = new FillingBatch(batchBytes, batchAgeMs)
     this.#urgent = new FillingBatch(batchBytes, 0)
     this.#meter = new FeederMeter(options.metrics, () => this.#held.size)
@@ -151,17 +129,15 @@ export class Feeder {
   async #run(): Promise<void> {
     const { source, log } = this.#options
     while (!this.#stopping) {
-      await this.#askForRecords()
+      this.#add(await this.#room.ask(this.#clock.now()))
       this.#dispatchDue()
-      if (this.#ready.length > 0) {
-        // Nothing more is taken than can be sent.
-        await Promise.race(this.#uploads)
+      if (this.#ready.length > 0 || this.#burying.size >= buryingMax) {
+        await this.#someProgress()
         continue
       }
       if (source.ended?.() === true) break
       try {
-        const entries = await source.take(takeMax, this.#takeWaitMs())
-        await this.#admit(entries)
+        await this.#admit(await source.take(takeMax, this.#takeWaitMs()))
       } catch (error) {
         log.debug({ reason: (error as Error).message }, 'nothing taken, the queue is away')
         await this.#clock.wait(retryMs, this.#stop.signal)
@@ -171,32 +147,38 @@ export class Feeder {
   }
 
   async #finish(): Promise<void> {
-    if (this.#stopping) {
-      this.#return(this.#waiting)
-      this.#waiting = []
-    }
-    while (this.#waiting.length > 0 && !this.#stopping) {
+    while (this.#room.size > 0 && !this.#stopping) {
       await this.#clock.wait(recordRetryMs, this.#stop.signal)
-      await this.#askForRecords()
+      this.#add(await this.#room.ask(this.#clock.now()))
     }
+    this.#return(this.#room.leave())
     for (const batch of [this.#urgent, this.#filling]) this.#ready.push(...batch.drain())
-    while (this.#ready.length > 0 || this.#uploads.size > 0) {
+    for (;;) {
       this.#startUploads()
-      await Promise.race(this.#uploads)
+      const work = [...this.#uploads, ...this.#burying]
+      if (work.length === 0) return
+      await Promise.race(work)
     }
   }
 
+  /** Settles when an upload or a burial has ended, or after a while, for batches may have come of age meanwhile. */
+  async #someProgress(): Promise<void> {
+    const enough = new AbortController()
+    const pause = this.#clock.wait(retryMs, enough.signal)
+    await Promise.race([...this.#uploads, ...this.#burying, pause])
+    enough.abort()
+  }
+
   #takeWaitMs(): number {
-    const now = this.#clock.now()
-    const due = Math.min(this.#filling.dueMs(now), this.#waiting.length > 0 ? recordRetryMs : takeWaitMsMax)
-    return Math.max(1, Math.min(takeWaitMsMax, due))
+    const dueMs = this.#filling.dueMs(this.#clock.now())
+    return Math.max(1, Math.min(takeWaitMsMax, dueMs))
   }
 
   async #admit(entries: readonly SourceEntry[]): Promise<void> {
     const now = this.#clock.now()
-    const { limits } = this.#options
-    const readable: { entry: SourceEntry; event: TrackingEvent }[] = []
-    const dead: { entry: SourceEntry; reason: string; kind: DeadReason }[] = []
+    const { eventAgeMsMax } = this.#options.limits
+    const readable: ReadableEntry[] = []
+    const dead: Dead[] = []
     for (const entry of entries) {
       const key = heldKey(entry)
       if (this.#held.has(key)) continue
@@ -204,73 +186,42 @@ export class Feeder {
       this.#meter.taken(entry.deliveries)
       const { event } = entry
       if (event === undefined) dead.push({ entry, reason: 'not readable as an event', kind: 'unreadable' })
-      else if (now - event.at > limits.eventAgeMsMax) dead.push({ entry, reason: this.#tooOld(), kind: 'too-old' })
+      else if (now - event.at > eventAgeMsMax) dead.push({ entry, reason: this.#tooOld(), kind: 'too-old' })
       else readable.push({ entry, event })
     }
-    if (dead.length > 0) this.#track(this.#bury(dead))
-    const records = await this.#recordsOf(readable.map(({ event }) => event))
-    for (const { entry, event } of readable) {
-      const record = records?.get(event.messageId)
-      const untilMs = Math.min(event.at, now) + limits.recordWaitMs
-      const urgent = now - event.at > limits.eventAgeMsMax - urgentMs
-      const waits = !urgent && now < untilMs && !isComplete(event, record) && this.#waiting.length < waitingMax
-      if (waits) this.#waiting.push({ entry, event, untilMs })
-      else this.#add(entry, event, record, urgent)
-    }
-    this.#dispatchDue()
+    this.#startBurying(dead)
+    if (readable.length > 0) this.#add(await this.#room.enter(readable, now))
   }
 
-  /** The records of these events' messages; undefined while the store is away. */
-  async #recordsOf(events: readonly TrackingEvent[]): Promise<ReadonlyMap<string, MessageRecord> | undefined> {
-    if (events.length === 0) return undefined
-    try {
-      return await this.#options.records.getMany([...new Set(events.map(event => event.messageId))])
-    } catch (error) {
-      this.#options.log.debug({ reason: (error as Error).message }, 'records not read')
-      return undefined
-    }
-  }
-
-  async #askForRecords(): Promise<void> {
+  /** Puts events into batches. */
+  #add(entries: readonly EnrichedEntry[]): void {
+    const { destination, limits } = this.#options
     const now = this.#clock.now()
-    if (this.#waiting.length === 0 || now - this.#recordsAskedAt < recordRetryMs) return
-    this.#recordsAskedAt = now
-    const still: Waiting[] = []
-    for (let start = 0; start < this.#waiting.length; start += takeMax) {
-      const part = this.#waiting.slice(start, start + takeMax)
-      const records = await this.#recordsOf(part.map(({ event }) => event))
-      for (const waiting of part) {
-        const { entry, event, untilMs } = waiting
-        const record = records?.get(event.messageId)
-        if (now < untilMs && !isComplete(event, record)) still.push(waiting)
-        else this.#add(entry, event, record, false)
+    const dead: Dead[] = []
+    for (const { entry, event, record } of entries) {
+      let line: string
+      try {
+        line = destination.line(event, record)
+      } catch (error) {
+        dead.push({ entry, reason: (error as Error).message, kind: 'no-form' })
+        continue
       }
+      if (record === undefined) this.#meter.withoutRecord()
+      const { partition, entryId, raw, deliveries } = entry
+      // The parsed event is not needed any more; tens of thousands may be held.
+      const slim: SourceEntry = { partition, entryId, event: undefined, raw, deliveries }
+      const held: HeldEvent = { entry: slim, line, bytes: Buffer.byteLength(line), at: event.at, id: event.id }
+      const urgent = now - event.at > limits.eventAgeMsMax - urgentMs
+      const full = (urgent ? this.#urgent : this.#filling).add(held, now)
+      if (full) this.#ready.push(full)
     }
-    this.#waiting = still
-  }
-
-  #add(entry: SourceEntry, event: TrackingEvent, record: MessageRecord | undefined, urgent: boolean): void {
-    let line: string
-    try {
-      line = this.#options.destination.line(event, record)
-    } catch (error) {
-      this.#track(this.#bury([{ entry, reason: (error as Error).message, kind: 'no-form' }]))
-      return
-    }
-    if (record === undefined) this.#meter.withoutRecord()
-    const { partition, entryId, raw, deliveries } = entry
-    // The parsed event is not needed any more; tens of thousands may be held.
-    const slim: SourceEntry = { partition, entryId, event: undefined, raw, deliveries }
-    const held: HeldEvent = { entry: slim, line, bytes: Buffer.byteLength(line), at: event.at, id: event.id }
-    const full = (urgent ? this.#urgent : this.#filling).add(held, this.#clock.now())
-    if (full) this.#ready.push(full)
+    this.#startBurying(dead)
   }
 
   #dispatchDue(): void {
-    const now = this.#clock.now()
     // Those that would grow too old go first.
     this.#ready.unshift(...this.#urgent.drain())
-    if (this.#filling.dueMs(now) <= 0) this.#ready.push(...this.#filling.drain())
+    if (this.#filling.dueMs(this.#clock.now()) <= 0) this.#ready.push(...this.#filling.drain())
     this.#startUploads()
   }
 
@@ -278,73 +229,57 @@ export class Feeder {
     while (this.#uploads.size < this.#options.limits.uploadsMax) {
       const batch = this.#ready.shift()
       if (!batch) return
-      this.#track(this.#upload(batch))
+      this.#track(this.#uploads, this.#upload(batch))
     }
   }
 
-  #track(work: Promise<void>): void {
+  #startBurying(dead: readonly Dead[]): void {
+    if (dead.length > 0) this.#track(this.#burying, this.#bury(dead))
+  }
+
+  #track(kind: Set<Promise<void>>, work: Promise<void>): void {
     const tracked = work
       .catch((error: unknown) =>
         this.#options.log.error({ err: error }, 'unexpected failure, events stay in the queue'),
       )
-      .finally(() => this.#uploads.delete(tracked))
-    this.#uploads.add(tracked)
+      .finally(() => kind.delete(tracked))
+    kind.add(tracked)
   }
 
   async #upload(batch: readonly HeldEvent[]): Promise<void> {
-    const { uploader, verify, destination } = this.#options
+    const { uploader, verify, destination, transport, log } = this.#options
+    const verifier = { destination, transport, log, clock: this.#clock, stopping: this.#stop.signal }
     let rest: readonly HeldEvent[] = batch
-    while (rest.length > 0) {
+    for (let resends = 0; rest.length > 0; resends++) {
       const outcome = await uploader.upload(rest)
-      rest = []
       this.#return(outcome.unsent)
+      const { accepted, lost, failed } =
+        verify && destination.batchStatus
+          ? await verifyBatches(outcome, verifier)
+          : { accepted: outcome.accepted, lost: [], failed: [] }
       // First what is well: room in the dead letters may be long in coming.
-      if (verify && destination.batchStatus) rest = await this.#verified(outcome)
-      else await this.#acknowledge(outcome.accepted)
-      await this.#bury(
-        outcome.refused.map(({ item, reason }) => ({ entry: item.entry, reason, kind: this.#kindOf(reason) })),
-      )
-    }
-  }
-
-  /** Waits for the service's word on what it accepted; yields what is to be sent again. */
-  async #verified(outcome: UploadOutcome<HeldEvent>): Promise<readonly HeldEvent[]> {
-    const named = new Set(outcome.batches.flatMap(({ items }) => items))
-    await this.#acknowledge(outcome.accepted.filter(item => !named.has(item)))
-    const again: HeldEvent[] = []
-    for (const { id, items } of outcome.batches) {
-      const status = await this.#statusOf(id)
-      if (status.state === 'retryable' && !this.#stopping) {
-        this.#options.log.warn({ batch: id, reason: status.reason }, 'batch failed after acceptance, sent again')
-        again.push(...items)
-      } else if (status.state === 'failed') {
-        const { ids, reason } = status
-        const failed = items.filter(item => ids === undefined || ids.has(item.id))
-        await this.#acknowledge(items.filter(item => ids !== undefined && !ids.has(item.id)))
-        await this.#bury(failed.map(({ entry }) => ({ entry, reason, kind: 'failed-later' })))
-      } else if (status.state === 'retryable') {
-        this.#return(items)
-      } else await this.#acknowledge(items)
-    }
-    return again
-  }
-
-  async #statusOf(batchId: string) {
-    const { destination, transport, log } = this.#options
-    const deadline = this.#clock.now() + verifyMsMax
-    for (let waitMs = verifyFirstMs; ; waitMs = Math.min(verifyEveryMsMax, 2 * waitMs)) {
-      await this.#clock.wait(waitMs, this.#stop.signal)
-      const status = await destination.batchStatus!(batchId, transport)
-      if (status.state !== 'unknown') return status
-      if (this.#stopping || this.#clock.now() >= deadline) {
-        log.warn({ batch: batchId }, 'the service does not say what became of the batch, taken as accepted')
-        return status
+      await this.#acknowledge(accepted)
+      const dead = outcome.refused.map(({ item, reason }): Dead => ({
+        entry: item.entry,
+        reason,
+        kind: this.#kindOf(reason),
+      }))
+      dead.push(...failed.map(({ item, reason }): Dead => ({ entry: item.entry, reason, kind: 'failed-later' })))
+      rest = lost
+      if (rest.length > 0 && this.#stopping) {
+        this.#return(rest)
+        rest = []
+      } else if (resends === resendsMax) {
+        const reason = `lost by the service after acceptance, ${resendsMax + 1} times`
+        dead.push(...rest.map(({ entry }): Dead => ({ entry, reason, kind: 'failed-later' })))
+        rest = []
       }
+      await this.#bury(dead)
     }
   }
 
   /** Writes to the dead letters and takes out of the queue; waits for room as long as it takes. */
-  async #bury(dead: readonly { entry: SourceEntry; reason: string; kind: DeadReason }[]): Promise<void> {
+  async #bury(dead: readonly Dead[]): Promise<void> {
     if (dead.length === 0) return
     const { deadLetters, health, log } = this.#options
     const letters = dead.map(({ entry, reason }) => ({ reason, raw: entry.raw }))
@@ -414,9 +349,4 @@ export function tooOldReason(ageMsMax: number): string {
 
 function heldKey({ partition, entryId }: SourceEntry): string {
   return `${partition}:${entryId}`
-}
-
-/** Whether nothing is worth waiting for: outcomes of deliveries say themselves whom they concern. */
-function isComplete(event: TrackingEvent, record: MessageRecord | undefined): boolean {
-  return record?.recipient !== undefined || 'recipient' in event
 }

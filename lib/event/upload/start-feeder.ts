@@ -6,7 +6,8 @@ import { RecordStore } from '../../record/record-store.ts'
 import { DeadLetterSource } from './dead-letter-source.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { destinationOf, type feederOptions } from './feeder-options.ts'
-import { type EventSource, Feeder, type HeldEvent, tooOldReason } from './feeder.ts'
+import type { EventSource } from './event-source.ts'
+import { Feeder, type HeldEvent, tooOldReason } from './feeder.ts'
 import { openTransport } from './transport.ts'
 import { Uploader } from './uploader.ts'
 
@@ -56,7 +57,7 @@ export async function startFeeder(context: ProcessContext<typeof feederOptions>)
     health,
     metrics,
   })
-  log.info({ destination: destination.name, url: destination.url, consumer: name, replay }, 'feeding')
+  log.info({ destination: destination.name, at: new URL(destination.url).origin, consumer: name, replay }, 'feeding')
   const done = feeder.run()
   return {
     done,

@@ -37,7 +37,7 @@ export interface UploaderOptions<Item> {
   readonly metrics: Registry
   /** Prefix of the metrics' names, the process: `feeder`. */
   readonly prefix: string
-  /** Says why an item is not worth another try, as when the service would drop it for its age. Asked before each retry. */
+  /** Says why an item is not worth another try, as when the service would drop it for its age. Asked before each try. */
   readonly giveUp?: (item: Item, nowMs: number) => string | undefined
   readonly clock?: Clock
   readonly random?: () => number
@@ -228,7 +228,7 @@ export class Uploader<Item> {
 
   #dropGivenUp(piece: Piece<Item>, progress: Progress<Item>): void {
     const { giveUp } = this.#options
-    if (!giveUp || piece.acceptedBefore === undefined) return
+    if (!giveUp) return
     const now = this.#clock.now()
     const kept = piece.items.filter(item => {
       const reason = giveUp(item, now)
@@ -296,6 +296,8 @@ export class Uploader<Item> {
   /** Opens or closes the gate and tells health, by what an attempt showed of the service. */
   #judge(verdict: Verdict, alone: boolean): Verdict {
     const { destination, health, log } = this.#options
+    // A path may be a secret in itself, as that of a webhook.
+    const { origin } = new URL(destination.url)
     if (verdict.action === 'bisect' && this.#refusalsInRow >= refusalsInRowMax) {
       const reason = `${verdict.reason} to ${this.#refusalsInRow} events in a row`
       return this.#judge({ action: 'keep', reason }, alone)
@@ -324,13 +326,10 @@ export class Uploader<Item> {
     if (verdict.action === 'keep') {
       health.set(
         'upload',
-        `${destination.url} refuses uploads (${verdict.reason}): check key and endpoint; nothing is lost meanwhile`,
+        `${origin} refuses uploads (${verdict.reason}): check key and endpoint; nothing is lost meanwhile`,
       )
     } else if (this.#failures >= troubleAfter) {
-      health.set(
-        'upload',
-        `${destination.url} does not take uploads (${verdict.reason}): retrying; nothing is lost meanwhile`,
-      )
+      health.set('upload', `${origin} does not take uploads (${verdict.reason}): retrying; nothing is lost meanwhile`)
     }
     return verdict
   }
