@@ -61,6 +61,7 @@ test('HEAD is answered as GET and is no event', async () => {
     assert.deepEqual([...head.headers.keys()], [...got.headers.keys()])
     assert.equal(head.headers.get('content-length'), got.headers.get('content-length'))
   }
+  assert.equal(await tracker.metric('tracker_head_total'), 2)
 })
 
 test('one-click unsubscription needs the POST', async () => {

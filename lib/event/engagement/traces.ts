@@ -100,11 +100,20 @@ function isBurst(clicks: Click[], link: number, at: number): boolean {
   if (last !== undefined && at - last.at > burstMsMax) clicks.length = 0
   if (clicks.length === clicksMax) clicks.shift()
   clicks.push({ link, at })
-  return (
-    clicks.length > 1 &&
-    bursts.some(({ links, withinMs }) => {
-      const recent = clicks.filter(click => at - click.at <= withinMs)
-      return new Set(recent.map(click => click.link)).size >= links
-    })
-  )
+  return clicks.length > 1 && bursts.some(({ links, withinMs }) => differentSince(clicks, at - withinMs) >= links)
+}
+
+/** How many different links were clicked since then. Runs for every click: no copies, the list is short. */
+function differentSince(clicks: readonly Click[], since: number): number {
+  let different = 0
+  for (const [index, click] of clicks.entries()) {
+    if (click.at < since) continue
+    let isFirst = true
+    for (let before = 0; before < index; before++) {
+      const other = clicks[before]
+      if (other && other.link === click.link && other.at >= since) isFirst = false
+    }
+    if (isFirst) different++
+  }
+  return different
 }

@@ -7,6 +7,8 @@ export interface TrackerMetrics {
   answered: (kind: AnswerKind, seconds: number) => void
   event: (type: string) => void
   refused: (reason: Refusal) => void
+  /** A HEAD request for a link of ours. */
+  head: () => void
   failed: () => void
 }
 
@@ -28,6 +30,11 @@ export function trackerMetrics(registry: Registry): TrackerMetrics {
     name: 'tracker_refused_total',
     help: 'Requests that were not followed, by reason.',
     labelNames: ['reason'],
+    registers,
+  })
+  const heads = new Counter({
+    name: 'tracker_head_total',
+    help: 'HEAD requests for valid links: machines looking, no engagement and no event.',
     registers,
   })
   const failures = new Counter({
@@ -55,6 +62,7 @@ export function trackerMetrics(registry: Registry): TrackerMetrics {
       counter.inc()
     },
     refused: reason => refusedBy.get(reason)?.inc(),
+    head: () => heads.inc(),
     failed: () => failures.inc(),
   }
 }

@@ -70,6 +70,7 @@ export async function startTracker(context: Context): Promise<Running> {
         answered: (decision, request, seconds) => {
           counted.answered(decision.answer.kind, seconds)
           if (decision.refused) counted.refused(decision.refused)
+          else if (request.method === 'HEAD' && decision.keyId !== undefined) counted.head()
           if (!settings.accessLog) return
           log.info(
             {
