@@ -246,4 +246,3 @@ test('postfix logrotate: renamed, written on, compressed at once', async context
   assert.equal(agent.endpoint.events.length, 3)
   assert.equal(await agent.metric('agent_log_gap_total'), 0)
 })
-

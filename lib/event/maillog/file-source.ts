@@ -6,19 +6,12 @@
  * - a file is known by device, inode, birth time and its first 1024 bytes, never by its name alone;
  * - a file that was renamed is read to its end, and for as long as the logger may still write to it;
  * - after a truncation, what was copied away before is read from the copy;
- * - files that were rotated meanwhile are found and read first, oldest first; what is gone is reported as a gap.
+ * - files that were rotated meanwhile are found and read first, oldest first; what is gone is reported as a gap;
+ * - which file comes next is decided when it is opened: names change hands while others are read.
  */
 import { stat } from 'node:fs/promises'
-import {
-  beginsWith,
-  headBytesMax,
-  headOf,
-  identityOf,
-  openLogFile,
-  sameFile,
-  type FilePosition,
-  type LogFile,
-} from './log-file.ts'
+import { beginsWith, headBytesMax, headOf, identityOf, sameFile, type FilePosition, type LogFile } from './log-file.ts'
+import { LogFileSet, type Choice, type ListedFile } from './log-file-set.ts'
 import {
   lineBytesMax,
   type LogChunk,
@@ -27,7 +20,6 @@ import {
   type SourceEvents,
   type SourcePosition,
 } from './log-source.ts'
-import { rotatedFiles } from './rotated-files.ts'
 
 export interface FileSourceOptions {
   readonly path: string
@@ -41,42 +33,44 @@ export interface FileSourceOptions {
 
 /** Small enough for its text to be garbage at once (V8 moves larger strings to where it seldom looks). */
 const chunkBytes = 96 * 1024
+const troubleAfterMs = 60_000
 
 /** The place in a log that was not there when it was looked for first. */
 interface Absent {
   readonly absentAt: number
 }
 
-interface Planned {
-  readonly path: string
-  readonly offset: number
-}
+type Choose = (list: readonly ListedFile[]) => Promise<Choice | undefined>
 
 export class FileSource implements LogSource {
   readonly id: string
   readonly ended = false
   start?: SourcePosition
   readonly #options: FileSourceOptions
+  readonly #files: LogFileSet
   readonly #nowMs: () => number
   readonly #buffer = Buffer.allocUnsafeSlow(chunkBytes)
   #file: LogFile | undefined
+  /** Finds the file to go on with, while there is none. */
+  #choose: Choose = async () => undefined
   /** The first bytes of the file, as many as have been read of it, at most 1024. */
   #head = Buffer.alloc(0)
   #offset = 0
   /** In the middle of a line that is too long: everything to its end is left out. */
   #skippingTo: number | undefined
-  /** Files to be read after this one, oldest first. The log itself is looked up by its name when they are done. */
-  #planned: Planned[] = []
   /** Lines up to here only teach the map. */
   #replayed: FilePosition | undefined
   /** That place is in the file being read. */
   #replayEndsHere = false
   #lines = 0
   #rotatedSinceMs: number | undefined
+  /** The newest rotation when the log was opened at its beginning; undefined when there was none. */
+  #rotationBefore: FilePosition | undefined
 
   private constructor(options: FileSourceOptions) {
     this.id = options.path
     this.#options = options
+    this.#files = new LogFileSet(options.path)
     this.#nowMs = options.nowMs ?? Date.now
   }
 
@@ -84,6 +78,7 @@ export class FileSource implements LogSource {
   static async open(options: FileSourceOptions, resume: Resume): Promise<FileSource> {
     const source = new FileSource(options)
     await source.#begin(resume)
+    await source.#openNext()
     return source
   }
 
@@ -95,6 +90,7 @@ export class FileSource implements LogSource {
     try {
       length = await file.read(this.#limited(start), start)
       if (!(await this.#isSameContent(file))) return await this.#truncated()
+      if (length > 0 && this.#offset === 0 && this.#isLog(file) && (await this.#wasCopiedAway())) return undefined
     } catch (error) {
       this.#options.events.gap(this.id, `${file.path}: ${(error as Error).message}`)
       await this.#leave()
@@ -108,13 +104,12 @@ export class FileSource implements LogSource {
   }
 
   async lagBytes(): Promise<number> {
-    let sum = 0
     const size = await this.#file?.size().catch(() => undefined)
-    if (size !== undefined) sum += Math.max(0, size - this.#offset)
-    for (const { path, offset } of this.#planned) {
-      const stats = await stat(path).catch(() => undefined)
-      if (stats) sum += Math.max(0, stats.size - offset)
-    }
+    let sum = size === undefined ? 0 : Math.max(0, size - this.#offset)
+    const list = await this.#files.list()
+    const { identity } = this.#file ?? {}
+    const index = identity ? list.findIndex(listed => sameFile(listed.identity, identity)) : -1
+    if (index !== -1) for (const listed of list.slice(index + 1)) sum += listed.size
     return sum
   }
 
@@ -124,123 +119,138 @@ export class FileSource implements LogSource {
     await file?.close()
   }
 
-  // ── where to begin ──
+  // ── which file ──
 
   async #begin({ from, through, damaged }: Resume): Promise<void> {
+    const { fromBeginning } = this.#options
     this.#lines = (from ?? through)?.lines ?? 0
-    if (from === undefined && through === undefined && !damaged && !this.#options.fromBeginning) {
-      const log = await this.#currentPosition()
+    const startedMs = this.#nowMs()
+    if (from === undefined && through === undefined && !damaged && !fromBeginning) {
+      const log = await this.#files.endOf(this.#options.path, startedMs)
       this.#replayed = log
-      this.start = { lines: 0, place: log ?? { absentAt: this.#nowMs() } }
+      this.start = { lines: 0, place: log ?? { absentAt: startedMs } }
+      // Its own lines teach the map; when it is not there, whatever comes is new.
+      this.#choose = log ? this.#at({ ...log, offset: 0 }) : this.#oldestSince(startedMs)
       return
     }
     const end = through?.place as FilePosition | Absent | undefined
     if (end && 'absentAt' in end) {
       // There was no log when it began: all that came since is new.
-      this.#planned = await this.#changedSince(end.absentAt)
+      this.#choose = this.#oldestSince(end.absentAt)
       return
     }
     // Where nobody can tell any more what was taken over, it is taken over again: rather twice than never.
-    if (end && (await this.#locate(await this.#set(), end)) !== -1) this.#replayed = end
+    if (end && (await this.#files.locate(await this.#files.list(), end)) !== -1) this.#replayed = end
     const place = from?.place as FilePosition | undefined
-    if (place) {
-      await this.#planFrom(place)
-      return
+    // Without a map everything that is still there makes it.
+    this.#choose = place ? this.#at(place) : async list => beginningOf(list[0])
+  }
+
+  #oldestSince(atMs: number): Choose {
+    return async list => beginningOf(this.#files.changedSince(list, atMs)[0])
+  }
+
+  /** The file of a place. When it is gone, the oldest of those that are newer, which is a gap. */
+  #at(place: FilePosition): Choose {
+    let isReported = false
+    return async list => {
+      const index = await this.#files.locate(list, place)
+      if (index !== -1) return { file: list[index]!, offset: place.offset }
+      // What nobody can find can't tell either where the events of before ended.
+      this.#replayed = undefined
+      if (!isReported)
+        this.#options.events.gap(
+          this.id,
+          'the file that was read last is gone: it was rotated away while nobody read it',
+        )
+      isReported = true
+      return beginningOf(this.#files.changedSince(list, place.at)[0])
     }
-    // There is no map: everything that is still there makes it.
-    this.#planned = (await this.#set()).map(path => ({ path, offset: 0 }))
   }
 
-  async #changedSince(atMs: number): Promise<Planned[]> {
-    const planned: Planned[] = []
-    for (const path of await this.#set()) {
-      const stats = await stat(path).catch(() => undefined)
-      if (stats && stats.mtimeMs >= atMs) planned.push({ path, offset: 0 })
+  /** The file that follows one that was read to its end. */
+  #after(place: FilePosition): Choose {
+    const before = this.#rotationBefore
+    return async list => {
+      const index = await this.#files.locate(list, place)
+      if (index !== -1) return beginningOf(list[index + 1])
+      if (place.offset === 0) {
+        // It was empty and is gone: on with what follows the one before it.
+        const previous = before ? await this.#files.locate(list, { ...before, offset: 0 }) : -1
+        return beginningOf(list[previous + 1])
+      }
+      return beginningOf(this.#files.changedSince(list, place.at)[0] ?? this.#log(list))
     }
-    return planned
   }
 
-  /** Plans the files from a position on. When its file is gone, those that are newer. */
-  async #planFrom(place: FilePosition): Promise<void> {
-    const set = await this.#set()
-    const index = await this.#locate(set, place)
-    if (index !== -1) {
-      this.#planned = set.slice(index).map((path, at) => ({ path, offset: at === 0 ? place.offset : 0 }))
-      return
-    }
-    this.#planned = await this.#changedSince(place.at)
-    // What nobody can find can't tell either where the events of before ended.
-    this.#replayed = undefined
-    this.#options.events.gap(this.id, 'the file that was read last is gone: it was rotated away while nobody read it')
-  }
-
-  /** The log and what it was rotated into, oldest first. */
-  async #set(): Promise<string[]> {
-    const { path } = this.#options
-    const files = (await rotatedFiles(path)).map(file => file.path)
-    return (await stat(path).catch(() => undefined)) ? [...files, path] : files
-  }
-
-  /** The index of the file that a position is in; -1 when it is gone. */
-  async #locate(set: readonly string[], place: FilePosition): Promise<number> {
-    let copy = -1
-    // Newest first: after copytruncate the copy that was made last is the one.
-    for (let index = set.length - 1; index >= 0; index--) {
-      const path = set[index]!
-      const stats = await stat(path, { bigint: true }).catch(() => undefined)
-      if (!stats) continue
-      const same = sameFile(identityOf(stats), place)
-      if (!same && place.head.bytes === 0) continue
-      if (!(await beginsWith(path, place.head, place.offset))) continue
-      if (same) return index
-      if (copy === -1) copy = index
-    }
-    return copy
-  }
-
-  /** The end of the log as it is; undefined when it is not there. */
-  async #currentPosition(): Promise<FilePosition | undefined> {
-    let file
+  async #openNext(): Promise<boolean> {
+    let opened
     try {
-      file = await openLogFile(this.#options.path)
-      const size = (await file.size()) ?? 0
-      const head = Buffer.alloc(Math.min(size, headBytesMax))
-      const length = await file.read(head, 0)
-      return { ...file.identity, head: headOf(head.subarray(0, length)), offset: size, at: this.#nowMs() }
-    } catch {
-      return undefined
-    } finally {
-      await file?.close().catch(() => undefined)
+      opened = await this.#files.open(this.#choose)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      const reason = `it can't be read (${code}): the agent's user needs to be in the group that may (Debian: adm)`
+      this.#options.events.trouble(this.id, reason)
+      return false
     }
+    if (!opened) {
+      if (!(await this.#isThere()))
+        this.#options.events.trouble(this.id, 'it is not there: check --log-path, and that the MTA logs to a file')
+      return false
+    }
+    const { file, offset } = opened
+    this.#file = file
+    this.#offset = offset
+    this.#skippingTo = undefined
+    this.#rotatedSinceMs = undefined
+    const head = Buffer.alloc(Math.min(offset, headBytesMax))
+    this.#head = head.length === 0 ? head : head.subarray(0, await file.read(head, 0).catch(() => 0))
+    await this.#placeReplay(file)
+    this.#rotationBefore = this.#isLog(file) && offset === 0 ? await this.#newestRotation() : undefined
+    if (this.#isLog(file)) this.#options.events.trouble(this.id, undefined)
+    return true
+  }
+
+  async #isThere(): Promise<boolean> {
+    return (await stat(this.#options.path).catch(() => undefined)) !== undefined
+  }
+
+  #isLog(file: LogFile): boolean {
+    return file.path === this.#options.path
+  }
+
+  #log(list: readonly ListedFile[]): ListedFile | undefined {
+    return list.find(file => file.path === this.#options.path)
+  }
+
+  async #newestRotation(): Promise<FilePosition | undefined> {
+    const newest = (await this.#files.list()).filter(file => file.path !== this.#options.path).at(-1)
+    return newest && (await this.#files.endOf(newest.path, this.#nowMs()))
+  }
+
+  /**
+   * Whether the log was filled, copied away and truncated before anything of it was read: then nothing in itself shows
+   * it, only that there is a rotation more. Goes there first.
+   */
+  async #wasCopiedAway(): Promise<boolean> {
+    const before = this.#rotationBefore
+    const newerRotations = async (list: readonly ListedFile[]) => {
+      const rotations = list.filter(file => file.path !== this.#options.path)
+      const index = before ? await this.#files.locate(rotations, { ...before, offset: 0 }) : -1
+      // Where that one is gone, none of those that are there was there before.
+      return rotations.slice(index + 1)
+    }
+    const list = await this.#files.list()
+    const log = this.#log(list)
+    // Renamed meanwhile: it will be found to have been.
+    if (!log || !sameFile(log.identity, this.#file!.identity)) return false
+    if ((await newerRotations(list)).length === 0) return false
+    await this.close()
+    this.#choose = async current => beginningOf((await newerRotations(current))[0] ?? this.#log(current))
+    return true
   }
 
   // ── reading ──
-
-  async #openNext(): Promise<boolean> {
-    const planned = this.#planned.shift() ?? { path: this.#options.path, offset: 0 }
-    const isLog = planned.path === this.#options.path
-    try {
-      const file = await openLogFile(planned.path)
-      this.#file = file
-      this.#offset = planned.offset
-      this.#skippingTo = undefined
-      this.#rotatedSinceMs = undefined
-      const head = Buffer.alloc(Math.min(planned.offset, headBytesMax))
-      this.#head = head.length === 0 ? head : head.subarray(0, await file.read(head, 0))
-      await this.#placeReplay(file, isLog)
-      if (isLog) this.#options.events.trouble(this.id, undefined)
-      return true
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      const reason =
-        code === 'ENOENT'
-          ? 'it is not there: check --log-path, and that the MTA logs to a file'
-          : `it can't be read (${code}): the agent's user needs to be in the group that may (Debian: adm)`
-      if (isLog) this.#options.events.trouble(this.id, reason)
-      else if (code !== 'ENOENT') this.#options.events.gap(this.id, `${planned.path}: ${reason}`)
-      return false
-    }
-  }
 
   /** No further than to where the replay ends, so that a chunk is either replayed or new. */
   #limited(start: number): Buffer {
@@ -255,14 +265,15 @@ export class FileSource implements LogSource {
     return this.#replayEndsHere ? this.#replayed?.offset : undefined
   }
 
-  async #placeReplay(file: LogFile, isLog: boolean): Promise<void> {
+  async #placeReplay(file: LogFile): Promise<void> {
     const place = this.#replayed
+    this.#replayEndsHere = false
     if (!place) return
     const { head, offset } = place
     this.#replayEndsHere =
       (sameFile(file.identity, place) || head.bytes > 0) && (await beginsWith(file.path, head, offset))
     // The log itself is the newest of all: what is not in it lies behind.
-    if (isLog && !this.#replayEndsHere) this.#replayed = undefined
+    if (this.#isLog(file) && !this.#replayEndsHere) this.#replayed = undefined
   }
 
   /** A log that was truncated and has grown past the old place again shows only in how it begins. */
@@ -278,7 +289,6 @@ export class FileSource implements LogSource {
 
   /** Takes the complete lines out of what was read. */
   #cut(length: number): string | undefined {
-    let from = 0
     const bytes = this.#buffer.subarray(0, length)
     if (this.#skippingTo !== undefined) {
       const end = bytes.indexOf(10)
@@ -298,6 +308,7 @@ export class FileSource implements LogSource {
       return text
     }
     // A hole that a crash or a truncation under an open file left: no line, and no part of one.
+    let from = 0
     while (from < length && bytes[from] === 0) from++
     if (from > 0) {
       this.#options.events.skippedBytes(from, 'nul')
@@ -323,28 +334,26 @@ export class FileSource implements LogSource {
     const end = this.#replayEnd()
     const replayed = this.#replayed !== undefined && (end === undefined || this.#offset <= end)
     if (end !== undefined && this.#offset >= end) this.#replayed = undefined
-    const isLog = this.#file!.path === this.#options.path
-    const latestMs = isLog ? this.#nowMs() : await this.#file!.modifiedMs().catch(() => this.#nowMs())
+    const file = this.#file!
+    const latestMs = this.#isLog(file) ? this.#nowMs() : await file.modifiedMs().catch(() => this.#nowMs())
     return { text, position: this.#position(), replayed, latestMs }
   }
 
   /** Positions within a chunk whose text is the file's from `start` on. */
   #within(text: string, start: number, linesBefore: number): Pick<LogChunk, 'positionAt'> {
     if (start + text.length !== this.#offset) return {}
-    const { place } = this.#position() as { place: FilePosition }
+    const place = this.#place()
     return {
       positionAt: (end, lines) => ({ lines: linesBefore + lines, place: { ...place, offset: start + end } }),
     }
   }
 
   #position(): SourcePosition {
-    const place: FilePosition = {
-      ...this.#file!.identity,
-      head: headOf(this.#head),
-      offset: this.#offset,
-      at: this.#nowMs(),
-    }
-    return { lines: this.#lines, place }
+    return { lines: this.#lines, place: this.#place() }
+  }
+
+  #place(): FilePosition {
+    return { ...this.#file!.identity, head: headOf(this.#head), offset: this.#offset, at: this.#nowMs() }
   }
 
   // ── the end of a file ──
@@ -363,43 +372,38 @@ export class FileSource implements LogSource {
       this.#rotatedSinceMs = undefined
       return undefined
     }
-    const wasLog = file.path === this.#options.path
-    if (!wasLog && !file.compressed && (await this.#mayStillGrow(file))) return undefined
-    if (wasLog && !file.compressed && !(await this.#isOld(file))) {
-      const now = this.#nowMs()
-      this.#rotatedSinceMs ??= now
-      const waited = now - this.#rotatedSinceMs
-      if (!stats) {
-        if (waited > troubleAfterMs) this.#options.events.trouble(this.id, 'it was moved away and not made again')
-        return undefined
-      }
-      if (waited < this.#options.rotateWaitMs) return undefined
-    }
-    const last = length > 0 ? this.#lastLine(length) : undefined
+    if (!file.compressed && (await this.#mayStillGrow(file, stats !== undefined))) return undefined
+    const last = length > 0 ? await this.#lastLine(length) : undefined
     await this.#leave()
     return last
   }
 
-  /** A rotated file that changed just now: its logger may not yet know. */
-  async #mayStillGrow(file: LogFile): Promise<boolean> {
-    const changedMs = await file.modifiedMs().catch(() => 0)
-    return Math.abs(this.#nowMs() - changedMs) < this.#options.rotateWaitMs && !(await this.#isOld(file))
-  }
-
-  /** Rotated more than once since: nobody writes to it any more. */
-  async #isOld(file: LogFile): Promise<boolean> {
-    const set = await this.#set()
-    for (const [index, path] of set.entries()) {
-      const stats = await stat(path, { bigint: true }).catch(() => undefined)
-      if (stats && sameFile(identityOf(stats), file.identity)) return index < set.length - 2
+  /** Whether a file that was renamed may still be written to: its logger may not know yet. */
+  async #mayStillGrow(file: LogFile, isMadeAnew: boolean): Promise<boolean> {
+    const now = this.#nowMs()
+    const { rotateWaitMs } = this.#options
+    if (this.#isLog(file)) {
+      this.#rotatedSinceMs ??= now
+      const waited = now - this.#rotatedSinceMs
+      if (!isMadeAnew) {
+        if (waited > troubleAfterMs) this.#options.events.trouble(this.id, 'it was moved away and not made again')
+        return true
+      }
+      if (waited >= rotateWaitMs) return false
+    } else {
+      const changedMs = await file.modifiedMs().catch(() => 0)
+      if (Math.abs(now - changedMs) >= rotateWaitMs) return false
     }
-    return false
+    // Rotated more than once since: nobody writes to it any more.
+    const list = await this.#files.list()
+    const index = list.findIndex(listed => sameFile(listed.identity, file.identity))
+    return index === -1 || index >= list.length - 2
   }
 
   /** A last line without end, of a file that is done. */
   #lastLine(length: number): Promise<LogChunk> {
     const bytes = this.#buffer.subarray(0, length)
-    const text = bytes.toString('latin1', 0, length)
+    const text = bytes.toString('latin1')
     this.#advance(bytes, length)
     this.#lines++
     return this.#deliver(text)
@@ -407,38 +411,26 @@ export class FileSource implements LogSource {
 
   /** Goes on to what follows this file. */
   async #leave(): Promise<void> {
-    const file = this.#file!
-    const place = this.#position().place as FilePosition
-    this.#file = undefined
-    this.#skippingTo = undefined
-    await file.close().catch(() => undefined)
-    if (this.#planned.length > 0) return
-    const set = await this.#set()
-    const index = await this.#locate(set, place)
-    if (index !== -1) {
-      this.#planned = set.slice(index + 1).map(path => ({ path, offset: 0 }))
-      return
-    }
-    for (const path of set) {
-      const stats = await stat(path).catch(() => undefined)
-      if (stats && (stats.mtimeMs >= place.at || path === this.#options.path)) this.#planned.push({ path, offset: 0 })
-    }
+    this.#choose = this.#after(this.#place())
+    await this.close()
+    await this.#openNext()
   }
 
   /** The content was replaced: what was there may have been copied away before. */
   async #truncated(): Promise<undefined> {
-    const place = this.#position().place as FilePosition
-    const isLog = this.#file!.path === this.#options.path
+    const place = this.#place()
+    const wasLog = this.#isLog(this.#file!)
     await this.close()
-    if (!isLog) return undefined
-    const set = await this.#set()
-    const index = await this.#locate(set, place)
-    this.#planned =
-      index === -1
-        ? [{ path: this.#options.path, offset: 0 }]
-        : set.slice(index).map((path, at) => ({ path, offset: at === 0 ? place.offset : 0 }))
-    return undefined
+    this.#choose = wasLog
+      ? async list => {
+          const index = await this.#files.locate(list, place)
+          return index === -1 ? beginningOf(this.#log(list)) : { file: list[index]!, offset: place.offset }
+        }
+      : this.#after(place)
+    await this.#openNext()
   }
 }
 
-const troubleAfterMs = 60_000
+function beginningOf(file: ListedFile | undefined): Choice | undefined {
+  return file && { file, offset: 0 }
+}

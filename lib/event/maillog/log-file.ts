@@ -1,8 +1,8 @@
 /** One file of a log, plain or compressed, and how it is recognised again after it was renamed, copied or compressed. */
 import { spawn } from 'node:child_process'
 import { hash } from 'node:crypto'
-import { createReadStream, type BigIntStats } from 'node:fs'
-import { open, stat, type FileHandle } from 'node:fs/promises'
+import type { BigIntStats } from 'node:fs'
+import { open, type FileHandle } from 'node:fs/promises'
 import { pipeline, type Readable } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 
@@ -57,9 +57,7 @@ export async function openLogFile(path: string): Promise<LogFile> {
   const handle = await open(path, 'r')
   try {
     const stats = await handle.stat({ bigint: true })
-    if (!compression) return plain(path, handle, stats)
-    await handle.close()
-    return compressed(path, compression, stats)
+    return compression ? compressed(path, handle, compression, stats) : plain(path, handle, stats)
   } catch (error) {
     await handle.close().catch(() => undefined)
     throw error
@@ -109,8 +107,8 @@ function plain(path: string, handle: FileHandle, stats: BigIntStats): LogFile {
   }
 }
 
-function compressed(path: string, compression: Compression, stats: BigIntStats): LogFile {
-  const stream = decompress(path, compression)
+function compressed(path: string, handle: FileHandle, compression: Compression, stats: BigIntStats): LogFile {
+  const stream = decompress(handle, compression)
   const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   let rest = Buffer.alloc(0)
   // Bytes from `kept` on are in `rest`.
@@ -120,7 +118,7 @@ function compressed(path: string, compression: Compression, stats: BigIntStats):
     compressed: true,
     identity: identityOf(stats),
     size: async () => undefined,
-    modifiedMs: async () => (await stat(path)).mtimeMs,
+    modifiedMs: async () => Number(stats.mtimeNs) / 1e6,
     read: async (into, position) => {
       if (position < kept) throw new Error(`${path} can't be read backwards`)
       for (;;) {
@@ -137,19 +135,21 @@ function compressed(path: string, compression: Compression, stats: BigIntStats):
     },
     close: async () => {
       stream.destroy()
+      await handle.close()
     },
   }
 }
 
-function decompress(path: string, compression: Compression): Readable {
+/** Reads the open file, whatever its name is by now. */
+function decompress(handle: FileHandle, compression: Compression): Readable {
   if (compression === 'gz' || compression === 'zst') {
+    const bytes = handle.createReadStream({ autoClose: false })
     // The iterator reports a failure.
-    return pipeline(createReadStream(path), compression === 'gz' ? createGunzip() : createZstdDecompress(), () => {})
+    return pipeline(bytes, compression === 'gz' ? createGunzip() : createZstdDecompress(), () => undefined)
   }
-  const child = spawn(compression === 'xz' ? 'xz' : 'bzip2', ['-dc', '--', path], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
-  child.once('error', error => child.stdout.destroy(error))
-  child.stdout.once('close', () => child.kill())
-  return child.stdout
+  const child = spawn(compression === 'xz' ? 'xz' : 'bzip2', ['-dc'], { stdio: [handle.fd, 'pipe', 'ignore'] })
+  const output = child.stdout!
+  child.once('error', error => output.destroy(error))
+  output.once('close', () => child.kill())
+  return output
 }

@@ -8,7 +8,7 @@ export interface RotatedFile {
 }
 
 const compressedSuffix = '(?:\\.(?:gz|zst|xz|bz2))?'
-const dateSuffix = '\\d{4}-?\\d\\d-?\\d\\d(?:[-_.T]?\\d{2,6})?'
+const dateSuffix = '\\d{4}-?\\d\\d-?\\d\\d(?:[-_.T]?\\d{2,10})?'
 
 /**
  * Whether `name` is a rotation of the log file `base`: `mail.log.1`, `mail.log.2.gz`, `mail.log-20260222`,

@@ -1,0 +1,212 @@
+/** Any bytes, written in any pieces, with rotations anywhere between: the lines that were written, each once, in order. */
+import assert from 'node:assert/strict'
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import { FileSource } from './file-source.ts'
+import type { LogSource, Resume, SourceEvents, SourcePosition } from './log-source.ts'
+import { eachLine } from './log-text.ts'
+import { StreamSource } from './stream-source.ts'
+
+const fresh: Resume = { from: undefined, through: undefined, damaged: false }
+
+class Lab {
+  readonly dir = mkdtempSync(join(tmpdir(), 'file-source-'))
+  readonly path = join(this.dir, 'mail.log')
+  readonly lines: string[] = []
+  gaps = 0
+  position: SourcePosition | undefined
+  #source: FileSource | undefined
+  #number = 0
+
+  readonly events: SourceEvents = {
+    trouble: () => undefined,
+    gap: () => void this.gaps++,
+    skippedBytes: () => undefined,
+  }
+
+  async open(resume: Resume = fresh): Promise<void> {
+    await this.#source?.close()
+    this.#source = await FileSource.open(
+      { path: this.path, rotateWaitMs: 0, fromBeginning: true, events: this.events },
+      resume,
+    )
+  }
+
+  /** Down and up again. */
+  async restart(): Promise<void> {
+    await this.open({ from: this.position, through: this.position, damaged: false })
+  }
+
+  /** Reads until nothing comes twice in a row. */
+  async drain(): Promise<void> {
+    for (let idle = 0; idle < 4;) {
+      const chunk = await this.#source!.next()
+      if (!chunk) {
+        idle++
+        continue
+      }
+      idle = 0
+      this.position = chunk.position
+      if (!chunk.replayed) eachLine(chunk.text, line => this.lines.push(line))
+    }
+  }
+
+  /** Distinct lines, for files are told apart by how they begin. */
+  write(count: number): void {
+    for (let line = 0; line < count; line++)
+      appendFileSync(this.path, `${this.#number++} ${'x'.repeat(this.#number % 90)}\n`)
+  }
+
+  get written(): string[] {
+    return Array.from({ length: this.#number }, (_, index) => `${index} ${'x'.repeat((index + 1) % 90)}`)
+  }
+
+  shift(): void {
+    for (let number = 9; number > 0; number--) {
+      for (const end of ['', '.gz']) {
+        const from = `${this.path}.${number}${end}`
+        if (existsSync(from)) renameSync(from, `${this.path}.${number + 1}${end}`)
+      }
+    }
+  }
+
+  rotate(how: 'create' | 'copytruncate' | 'compress'): void {
+    if (!existsSync(this.path)) return
+    this.shift()
+    if (how === 'copytruncate') {
+      copyFileSync(this.path, `${this.path}.1`)
+      truncateSync(this.path)
+      return
+    }
+    if (how === 'compress') {
+      writeFileSync(`${this.path}.1.gz`, gzipSync(readFileSync(this.path)))
+      rmSync(this.path)
+    } else renameSync(this.path, `${this.path}.1`)
+    writeFileSync(this.path, '')
+  }
+
+  async close(): Promise<void> {
+    await this.#source?.close()
+    rmSync(this.dir, { recursive: true })
+  }
+}
+
+const step = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: 1, max: 30 }).map(count => ({ do: 'write' as const, count })) },
+  { weight: 3, arbitrary: fc.constant({ do: 'drain' as const }) },
+  { weight: 2, arbitrary: fc.constant({ do: 'restart' as const }) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom('create' as const, 'compress' as const).map(how => ({ do: 'rotate' as const, how })),
+  },
+)
+
+test('FileSource gives each line once and in order, whatever is rotated and however often it is down', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 25 }), async steps => {
+      const lab = new Lab()
+      try {
+        await lab.open()
+        let rotations = 0
+        for (const one of steps) {
+          if (one.do === 'write') lab.write(one.count)
+          else if (one.do === 'drain') await lab.drain()
+          else if (one.do === 'restart') await lab.restart()
+          else if (rotations++ < 8) lab.rotate(one.how)
+        }
+        await lab.drain()
+        assert.deepEqual(lab.lines, lab.written)
+        assert.equal(lab.gaps, 0)
+      } finally {
+        await lab.close()
+      }
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('FileSource reads what copytruncate copied away, also when the log has grown past the old place since', async () => {
+  const lab = new Lab()
+  await lab.open()
+  for (let round = 0; round < 6; round++) {
+    lab.write(20)
+    if (round % 2 === 0) await lab.drain()
+    lab.write(5)
+    lab.rotate('copytruncate')
+    lab.write(round * 15)
+    if (round % 3 === 0) await lab.restart()
+    await lab.drain()
+  }
+  assert.deepEqual(lab.lines, lab.written)
+  await lab.close()
+})
+
+test('FileSource splits at line feeds only, whatever the bytes and the pieces', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 60 }), { maxLength: 12 }), async pieces => {
+      const lab = new Lab()
+      try {
+        writeFileSync(lab.path, '')
+        await lab.open()
+        for (const piece of pieces) {
+          appendFileSync(lab.path, piece)
+          await lab.drain()
+        }
+        assert.deepEqual(lab.lines, linesOf(Buffer.concat(pieces)))
+      } finally {
+        await lab.close()
+      }
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('StreamSource splits at line feeds only, whatever the bytes and the pieces', async () => {
+  const silent: SourceEvents = { trouble: () => undefined, gap: () => undefined, skippedBytes: () => undefined }
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 60 }), { maxLength: 12 }), async pieces => {
+      const stream = new PassThrough()
+      const source: LogSource = new StreamSource('-', stream, silent)
+      const lines: string[] = []
+      for (const piece of pieces) if (piece.length > 0) stream.write(piece)
+      stream.end()
+      while (!source.ended) {
+        const chunk = await source.next()
+        if (chunk) eachLine(chunk.text, line => lines.push(line))
+        else await new Promise(resolve => setImmediate(resolve))
+      }
+      const bytes = Buffer.concat(pieces)
+      const rest = bytes
+        .subarray(bytes.lastIndexOf(10) + 1)
+        .toString('latin1')
+        .replace(/^\0+/, '')
+      assert.deepEqual(lines, [...linesOf(bytes), ...(rest === '' ? [] : [rest])])
+    }),
+    { numRuns: 200 },
+  )
+})
+
+/** Lines that have their end; without the NULs before them, without those that are empty. */
+function linesOf(bytes: Buffer): string[] {
+  return bytes
+    .toString('latin1')
+    .split('\n')
+    .slice(0, -1)
+    .map(line => line.replace(/^\0+/, ''))
+    .filter(line => line !== '')
+}
