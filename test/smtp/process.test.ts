@@ -277,6 +277,34 @@ describe('signals', () => {
   })
 })
 
+describe('several processes', () => {
+  test('share the port, are watched, and add up their metrics', async () => {
+    const metricsPort = await freePort()
+    const wrapper = await start(['--processes', '2', '--metrics-hostport', `127.0.0.1:${metricsPort}`])
+    const children = () =>
+      readFileSync(`/proc/${wrapper.pid}/task/${wrapper.pid}/children`, 'latin1').trim().split(' ').map(Number)
+    const metric = async (line: RegExp) => {
+      const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text()
+      return Number(line.exec(text)?.[1] ?? Number.NaN)
+    }
+    await until('both to be ready', () => wrapper.output.stdout.split('"ready"').length === 3)
+    for (let count = 0; count < 20; count++) assert.match(await send(wrapper.port, ['x@d.test'], html), /^250 /)
+    assert.equal(await metric(/^wrapper_messages_total\{result="accepted"\} (\d+)$/m), 20)
+    const [victim = 0] = children()
+    process.kill(victim, 'SIGKILL')
+    await until('its successor', () => wrapper.output.stdout.split('"ready"').length === 4)
+    assert.ok(!children().includes(victim))
+    assert.match(await send(wrapper.port, ['x@d.test'], html), /^250 /)
+    const last = children()
+    assert.equal((await wrapper.stop(9_000)).code, 0)
+    for (const pid of last) assert.throws(() => process.kill(pid, 0), 'no process is left')
+  })
+
+  test('a start that fails in one of them is told in one line', async () => {
+    assert.match(await refused([...usual(sink.port, 9), '--processes', '2']), /is in use/)
+  })
+})
+
 describe('sudden death of the wrapper', () => {
   test('at every step: no mail is lost, and only one in the final window may come twice', async () => {
     const own = await SinkUpstream.start()

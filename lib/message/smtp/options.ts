@@ -76,6 +76,10 @@ export const wrapperOptions = {
     help: 'Client connections at a time from one address outside --allow-networks.',
     default: '50',
   }),
+  processes: option(integer(1, 64), {
+    help: 'Processes that share the port, for more than one core; connections are counted in each.',
+    default: '1',
+  }),
   verbose: option(flag, { help: 'Log each session and message (the same as --log-level debug).', default: 'false' }),
   'downstream-debug': option(path, {
     help: 'File that gets the SMTP conversation with clients, addresses included, credentials removed.',

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { lookup } from 'node:dns/promises'
 import { LinkKeys } from '../../link/keys.ts'
-import { formatHostPort, type HostPort, type Settings } from '../../process/option.ts'
+import { formatHostPort, type HostPort } from '../../process/option.ts'
 import { listening, StartError, type ProcessContext, type Running } from '../../process/run.ts'
-import { SettingsError, type WithCommon } from '../../process/settings.ts'
+import { SettingsError } from '../../process/settings.ts'
 import { RecordStore } from '../../record/record-store.ts'
 import { RedisCopyLedger } from './accepted-copies.ts'
 import { DebugFile } from './debug-file.ts'
@@ -15,8 +15,7 @@ import type { wrapperOptions } from './options.ts'
 import { RelayMetrics } from './relay-metrics.ts'
 import { RelayServer, type Certificate } from './relay-server.ts'
 import { TrackingRewriting, type TrackingSettings } from './tracking-rewriting.ts'
-
-type WrapperSettings = Settings<WithCommon<typeof wrapperOptions>>
+import { startProcesses, type WrapperSettings } from './wrapper-processes.ts'
 
 /** @throws {SettingsError} for settings that don't go together */
 export function validateWrapper(settings: WrapperSettings): void {
@@ -62,8 +61,13 @@ export function validateWrapper(settings: WrapperSettings): void {
   }
 }
 
-/** Starts listening. */
+/** Starts listening, in this process or in several of its own. */
 export async function startWrapper(context: ProcessContext<typeof wrapperOptions>): Promise<Running> {
+  return context.settings.processes > 1 ? startProcesses(context) : serve(context)
+}
+
+/** Listens in this process. */
+export async function serve(context: ProcessContext<typeof wrapperOptions>): Promise<Running> {
   const { settings, log, metrics, health } = context
   if (settings.verbose) log.level = 'debug'
   let keys = loadKeys(settings)
@@ -125,7 +129,9 @@ export async function startWrapper(context: ProcessContext<typeof wrapperOptions
       conversationFile && ((session, from, text) => conversationFile.write([`${session} ${from}: ${text}`])),
     onStrayLineEnd: () => undefined,
   })
-  await listening(settings.inHostport, () => server.open(settings.inHostport.host, settings.inHostport.port, false))
+  await listening(settings.inHostport, () =>
+    server.open(settings.inHostport.host, settings.inHostport.port, settings.processes > 1),
+  )
   // To know at once, and to tell, when the upstream is not there. Mail is taken as soon as it is.
   server.pool.capabilities().catch(() => undefined)
   context.onReload(() => {
