@@ -93,7 +93,6 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     allowNetworks: matchNetworks(options.allowNetworks ?? ['127.0.0.0/8', '::1']),
     strayLineEnds: options.strayLineEnds ?? 'normalise',
     conversation: (session, from, text) => conversation.push(`${session} ${from}: ${text}`),
-    onStrayLineEnd: () => undefined,
   })
   server.fault = error => faults.push(error)
   await server.open('127.0.0.1', 0, false)

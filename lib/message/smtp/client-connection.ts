@@ -420,7 +420,7 @@ export class ClientConnection extends SMTPConnection implements Timed {
   #finish(transaction: MailTransaction, stray: boolean): void {
     if (this.#over) return
     this.#phase = 'finishing'
-    if (stray) this.#relay.strayLineEnd()
+    if (stray) this.#relay.context.metrics.strayLineEnd()
     const refused = stray && this.#relay.strayLineEnds === 'refuse'
     const finished = refused
       ? transaction.giveUp(localReply(550, '5.5.2', 'A bare <CR> or <LF> is not allowed in a message'))

@@ -6,6 +6,7 @@ export class RelayMetrics {
   readonly #refused: Counter<'reason'>
   readonly #messages: Counter<'result'>
   readonly #bytes: Counter
+  readonly #stray: Counter
   readonly #upstream: Counter<'command' | 'code'>
   readonly #seconds: Histogram
   /** Codes seen, so that a strange upstream can't make up labels without end. */
@@ -33,6 +34,11 @@ export class RelayMetrics {
     this.#bytes = new Counter({
       name: 'wrapper_message_bytes_total',
       help: 'Bytes of messages as they were received.',
+      registers,
+    })
+    this.#stray = new Counter({
+      name: 'wrapper_stray_line_ends_total',
+      help: 'Messages that had a bare CR or LF, which was made a line end or a space, or for which they were refused.',
       registers,
     })
     this.#upstream = new Counter({
@@ -73,6 +79,10 @@ export class RelayMetrics {
 
   refusedConnection(reason: string): void {
     this.#refused.inc({ reason })
+  }
+
+  strayLineEnd(): void {
+    this.#stray.inc()
   }
 
   upstreamReply(command: 'MAIL' | 'RCPT' | 'DATA' | 'AUTH' | 'message', code: number): void {

@@ -31,7 +31,6 @@ export interface RelayServerOptions {
   readonly allowNetworks: NetworkMatcher
   readonly strayLineEnds: StrayLineEnds
   readonly conversation: Relay['conversation']
-  readonly onStrayLineEnd: () => void
 }
 
 /** Connections that are being refused at a time; beyond that they are closed without a word. */
@@ -212,10 +211,6 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
       if (now - since < authFailureWindowMs) break
       this.#authFailures.delete(address)
     }
-  }
-
-  strayLineEnd(): void {
-    this.#options.onStrayLineEnd()
   }
 
   sessionError(error: Error): void {

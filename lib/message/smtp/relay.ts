@@ -38,7 +38,6 @@ export interface Relay {
   /** Counts a failed attempt. Whether there were too many from this address. */
   authFailed: (address: string) => boolean
   authBlocked: (address: string) => boolean
-  strayLineEnd: () => void
   sessionError: (error: Error) => void
   /** Something that must not happen. */
   fault: (error: unknown) => void

@@ -127,7 +127,6 @@ export async function serve(context: ProcessContext<typeof wrapperOptions>): Pro
     strayLineEnds: settings.strayLineEnds,
     conversation:
       conversationFile && ((session, from, text) => conversationFile.write([`${session} ${from}: ${text}`])),
-    onStrayLineEnd: () => undefined,
   })
   await listening(settings.inHostport, () =>
     server.open(settings.inHostport.host, settings.inHostport.port, settings.processes > 1),
