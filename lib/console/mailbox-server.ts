@@ -4,6 +4,7 @@ import { SMTPServer } from 'smtp-server'
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
 import type { HostPort } from '../process/option.ts'
 import type { Archive } from './archive.ts'
+import { readDataExactly } from './exact-data.ts'
 import { subjectOf } from './subject.ts'
 
 export interface MailboxLimits {
@@ -163,6 +164,7 @@ async function receive(
 /** smtp-server waits 100 ms before it greets, which would be most of the time that a short session takes. */
 class PromptConnection extends SMTPConnection {
   override init(): void {
+    if (this._parser) readDataExactly(this._parser)
     this._setListeners(() => {
       if (this._server.connections.size > (this._server.options.maxClients ?? Number.POSITIVE_INFINITY)) {
         this.send(421, `${this.name} Too many connections, try again later`, false)

@@ -16,6 +16,9 @@ const rowsMax = 100
 /** Largest mail that is taken apart to be shown, in bytes; a larger one can be fetched as it is. */
 const shownBytesMax = 10 * 1024 * 1024
 
+/** Header fields that are shown. */
+const headersMax = 200
+
 /** Largest part that is shown, in characters. */
 const partCharsMax = 2 * 1024 * 1024
 
@@ -76,7 +79,7 @@ export function pageRoutes(app: FastifyInstance, archive: Archive, trackingUrl: 
       mail.subject || `Mail ${mail.id}`,
       mailPage({
         mail,
-        headers: own?.headerLines.map(({ line }) => splitHeader(line)) ?? [],
+        headers: own?.headerLines.slice(0, headersMax).map(({ line }) => splitHeader(line)) ?? [],
         hasHtml: markup !== undefined,
         text: own?.text?.slice(0, partCharsMax),
         links: markup === undefined ? [] : linksOf(markup),

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { createTransport } from 'nodemailer'
 import { startConsole, type StartedConsole } from '../support/console.ts'
-import { startProcess } from '../support/process.ts'
+import { startProcess, until } from '../support/process.ts'
 
 let it: StartedConsole
 before(async () => {
@@ -104,6 +104,11 @@ test('a mail of swaks is caught', async () => {
 const messages: readonly (readonly [what: string, message: string | Buffer])[] = [
   ['lines that begin with dots', 'Subject: x\r\n\r\n.\r\n..\r\n...three\r\n.end\r\n'],
   ['bare line feeds and bare carriage returns', 'Subject: x\r\n\r\na\nb\rc\n\nd\r\n'],
+  ['dots after a bare line feed', 'Subject: x\r\n\r\na\n.\n..\n.\r\n..\r.\r\nb\r\n'],
+  ['a first line of one dot', '.\r\nx\r\n'],
+  ['a first line of two dots', '..\r\n'],
+  ['a last line of one dot', 'x\r\n.\r\n'],
+  ['what looks like its end to some', 'x\n.\r\ny\r\n.\nz\r.\r\n'],
   ['no final line', 'Subject: x\r\n\r\nno end\r\n'],
   [
     '8-bit and NUL bytes',
@@ -127,6 +132,32 @@ for (const [what, message] of messages) {
     assert.deepEqual(await raw((await newest()).id), bytes)
   })
 }
+
+test('a message comes back byte for byte however it is cut into packets', async () => {
+  const message = Buffer.from('.\r\n..x\r\n\n..\r\n.\r\n\r\r\n..\n.\r\n')
+  const stuffed = Buffer.from(`${message.toString('latin1').replaceAll(/(^|\r\n)\./g, '$1..')}.\r\n`)
+  const earlier = (await mailbox()).length
+  const socket = connect({ port: it.smtpPort, host: '127.0.0.1', noDelay: true })
+  const replies: string[] = []
+  socket
+    .setEncoding('latin1')
+    .on('data', (text: string) => replies.push(...text.split('\r\n').filter(line => /^\d{3} /.test(line))))
+  const told = (count: number) => until(`reply ${count}`, () => replies.length >= count)
+  await told(1)
+  for (const [index, line] of envelope.entries()) {
+    socket.write(line)
+    await told(index + 2)
+  }
+  for (const byte of stuffed) {
+    socket.write(Buffer.of(byte))
+    await new Promise(setImmediate)
+  }
+  await told(6)
+  assert.match(replies[5] ?? '', /^250 /)
+  socket.destroy()
+  assert.equal((await mailbox()).length, earlier + 1)
+  assert.deepEqual(await raw((await newest()).id), message)
+})
 
 test('the extensions that generators use are offered, and a notification has an empty sender', async () => {
   const replies = await dialogue([
