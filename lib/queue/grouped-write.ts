@@ -1,6 +1,6 @@
 /**
- * Many writes to one partition as one command: a Lua script, because a command a write costs this process six times as
- * much CPU, and Redis twice as much (bench/queue.ts). All of a group is written or nothing.
+ * Many writes to one partition as one command: a Lua script, because a command a write costs this process several times
+ * as much CPU, and Redis more too (bench/queue.ts). All of a group is written or nothing.
  *
  * Where scripts are forbidden (ACL, renamed command) the same is done with a pipeline, which may stop half-way.
  */

@@ -45,48 +45,47 @@ export function connectRedis(url: string, role: RedisRole, hooks: RedisHooks): R
     ...(role === 'consumer' ? { blockingTimeout: 5_000 } : {}),
   }
   const redis = new Redis(options)
-  watch(redis, role, hooks)
+  watch(redis, hooks)
+  warnOfClearText(options, hooks)
   return redis
 }
 
 /** Connections of a process that are in trouble, by its health: the cause is cleared by the last that recovers. */
 const troubled = new WeakMap<Health, Set<Redis>>()
 
-function watch(redis: Redis, role: RedisRole, { log, health }: RedisHooks): void {
+function watch(redis: Redis, { log, health }: RedisHooks): void {
   const others = troubled.get(health) ?? new Set()
   troubled.set(health, others)
-  let lastReason = 'the connection was closed'
-  const setTrouble = (reason: string | undefined) => {
-    if (reason === undefined) others.delete(redis)
-    else others.add(redis)
-    if (reason !== undefined)
-      health.set('redis', `Redis can't be reached (${reason}): check that it runs and --redis-url`)
-    else if (others.size === 0) health.set('redis', undefined)
+  const lost = 'the connection was closed'
+  let lastReason = lost
+  const failed = () => {
+    if (others.size === 0) log.warn({ reason: lastReason }, 'Redis is away, going on without it')
+    others.add(redis)
+    health.set('redis', `Redis can't be reached (${lastReason}): check that it runs and --redis-url`)
   }
-  let isDown = false
+  const recovered = () => {
+    if (!others.delete(redis) || others.size > 0) return
+    health.set('redis', undefined)
+    if (redis.status === 'ready') log.info('Redis is back')
+  }
   redis.on('error', (error: Error) => {
     lastReason = redisReason(error)
-    if (redis.status !== 'ready') setTrouble(lastReason)
+    if (redis.status !== 'ready') failed()
   })
   redis.on('close', () => {
-    if (redis.status === 'end') return
-    setTrouble(lastReason)
-    if (!isDown) log.warn({ role, reason: lastReason }, 'Redis is away, going on without it')
-    isDown = true
+    if (redis.status !== 'end') failed()
   })
   redis.on('ready', () => {
-    lastReason = 'the connection was closed'
-    setTrouble(undefined)
-    if (isDown) log.info({ role }, 'Redis is back')
-    isDown = false
+    lastReason = lost
+    recovered()
   })
-  redis.on('end', () => setTrouble(undefined))
+  redis.on('end', recovered)
 }
 
 /** What went wrong, without what was sent: the arguments of a command may hold recipients or the password. */
 export function redisReason(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException
-  return code ?? message.split('\n')[0]!.slice(0, 120)
+  return code ?? message.split(/\n|, with args/)[0]!.slice(0, 120)
 }
 
 /** Redis did not answer in time. What was sent may still be executed. */
@@ -112,6 +111,12 @@ export function answered<T>(answer: Promise<T>, timeoutMs: number = commandTimeo
       },
     )
   })
+}
+
+/** Recipients and passwords travel on this connection. */
+function warnOfClearText({ host, tls }: ConnectionOptions, hooks: RedisHooks): void {
+  if (host === undefined || tls || /^(?:localhost|127\.[\d.]+|::1)$/.test(host)) return
+  warnOnce(hooks, 'Redis is on another machine and not encrypted: use rediss://, a tunnel, or a network of its own')
 }
 
 type ConnectionOptions = Omit<RedisOptions, 'replyMapping'>
