@@ -54,10 +54,10 @@ export function decodeText(encoded: string, start: number, ended: boolean): Deco
         break
       }
       case 'hex':
-        text += reader.run(reader.number() + hexDigitsMin, 4, digit => hexDigits[digit]!)
+        text += reader.characters(reader.number() + hexDigitsMin, 4, hexDigits)
         break
       case 'word':
-        text += reader.run(reader.number() + wordUnitsMin, 6, value => alphabet[value]!)
+        text += reader.characters(reader.number() + wordUnitsMin, 6, alphabet)
         break
       case 'percent':
         text += reader.run(reader.number() + 1, 8, byte => `%${hexDigitsUpper[byte >> 4]}${hexDigitsUpper[byte & 15]}`)
@@ -72,6 +72,9 @@ export function decodeText(encoded: string, start: number, ended: boolean): Deco
     if (reader.failed || text.length > textUnitsMax) return undefined
   }
 }
+
+// Working space: decoding is synchronous and never nested.
+const run = Buffer.alloc(textUnitsMax)
 
 /** Bits of an encoded text. After its end it delivers ones and notes that it failed once more than there was is taken. */
 class BitReader {
@@ -133,6 +136,13 @@ class BitReader {
     }
     this.failed = true
     return 0
+  }
+
+  /** Characters out of a list, `bits` each. */
+  characters(count: number, bits: number, list: string): string {
+    if (count > textUnitsMax) this.failed = true
+    for (let index = 0; index < count && !this.failed; index++) run[index] = list.charCodeAt(this.take(bits))
+    return this.failed ? '' : run.toString('latin1', 0, count)
   }
 
   run(count: number, bits: number, write: (value: number) => string): string {

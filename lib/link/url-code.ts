@@ -52,5 +52,17 @@ export function decodeUrl(token: string, start: number, deflated: boolean): stri
 
 function isRandom(url: string, characters: string): boolean {
   const ratio = characters.length / url.length
-  return ratio > randomRatioMin && ratio < randomRatioMax && new Set(url).size >= randomDistinctMin
+  return ratio > randomRatioMin && ratio < randomRatioMax && distinctCharacters(url) >= randomDistinctMin
+}
+
+function distinctCharacters(url: string): number {
+  const seen = new Uint8Array(128)
+  let count = 0
+  for (let at = 0; at < url.length; at++) {
+    const code = url.charCodeAt(at)
+    if (code > 127 || seen[code] === 1) continue
+    seen[code] = 1
+    count++
+  }
+  return count
 }

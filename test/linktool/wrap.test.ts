@@ -70,7 +70,10 @@ test('wrap goes through a folder and its subfolders, and keeps names', async () 
   const { code, stdout, stderr } = await linktool(['wrap', '--in-dir', inDir, '--out-dir', outDir, ...tracking])
   assert.deepEqual([code, stdout], [0, ''])
   assert.match(stderr, /messages 3, links wrapped 2, pixels added 2/)
-  assert.deepEqual(new Set(readdirSync(outDir, { recursive: true })), new Set(readdirSync(inDir, { recursive: true })))
+  assert.deepEqual(
+    new Set(readdirSync(outDir, { recursive: true, encoding: 'utf8' })),
+    new Set(readdirSync(inDir, { recursive: true, encoding: 'utf8' })),
+  )
   assert.equal(linksIn(readFileSync(join(outDir, 'a', 'b', 'two'), 'latin1')).length, 2)
   assert.ok(readFileSync(join(outDir, 'a', 'sealed.eml'), 'latin1').endsWith(sealed))
 })
