@@ -36,7 +36,7 @@ export const trackerOptions = {
   }),
   'spill-dir': option(path, {
     help: 'Where events wait while Redis does not take them. One tracker a folder.',
-    default: 'var/tracker',
+    default: 'var/spill/tracker',
   }),
   'spill-max-bytes': option(bytes, {
     help: 'Most that may wait there; beyond it links still work, but their events are lost and counted.',

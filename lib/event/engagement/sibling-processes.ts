@@ -1,25 +1,49 @@
 /**
  * Further processes of the same program that share its port: started with the same command line, restarted when they
- * end by themselves, and gone when the first process is.
+ * end by themselves, and gone when the first process is. The kernel spreads connections over them (SO_REUSEPORT).
  *
- * The kernel spreads connections over them (SO_REUSEPORT). Each has a spill folder and a metrics port of its own.
+ * The first process speaks for all: its metrics are the sum, its health has the troubles of the others.
  */
 import { fork, type ChildProcess } from 'node:child_process'
-import type { Health } from '../../process/health.ts'
+import { AggregatorRegistry, type MetricObjectWithValues, type MetricValue, type Registry } from 'prom-client'
+import type { Health, HealthReport } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
-import { formatHostPort, type HostPort } from '../../process/option.ts'
 
 const numberVariable = 'MTA_TRACKING_SIBLING'
 const restartMsMin = 1000
 const restartMsMax = 30_000
+/** How often a sibling looks whether its health has changed. */
+const healthMs = 1000
+/** How long the first process waits for the metrics of a sibling; they are missing from that sum then. */
+const metricsMs = 1000
+
+type Metrics = MetricObjectWithValues<MetricValue<string>>[]
+
+/** What a sibling tells the first process. */
+interface Report {
+  readonly health?: HealthReport
+  readonly metrics?: Metrics
+}
 
 /** Which of the processes this one is: 0 is the first, that the user started. */
 export function siblingNumber(): number {
   return Number(process.env[numberVariable] ?? 0)
 }
 
-/** In a sibling: ends the process, as SIGTERM does, when the first process is gone. */
-export function endWithFirst(): void {
+/** In a sibling: reports to the first process, and ends as SIGTERM does when that is gone. */
+export function serveFirst(metrics: Registry, health: Health): void {
+  // The channel breaks when the first process ends; 'disconnect' says so.
+  const tell = (report: Report) => process.send?.(report, undefined, undefined, () => undefined)
+  let told = ''
+  setInterval(() => {
+    const report = health.report()
+    const text = JSON.stringify(report)
+    if (text !== told) tell({ health: report })
+    told = text
+  }, healthMs).unref()
+  process.on('message', () => {
+    void metrics.getMetricsAsJSON().then(found => tell({ metrics: found }))
+  })
   process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
   process.channel?.unref()
 }
@@ -27,26 +51,42 @@ export function endWithFirst(): void {
 export interface SiblingOptions {
   /** Processes beside this one. */
   readonly count: number
-  /** Of the first process; the n-th sibling takes the port n above. */
-  readonly metricsHostport: HostPort | undefined
-  readonly log: Logger
+  /** Whether the first process serves its metrics. */
+  readonly withMetrics: boolean
+  /** Of the first process; its text becomes the sum of all. */
+  readonly metrics: Registry
   readonly health: Health
+  readonly log: Logger
+}
+
+interface Sibling {
+  readonly child: ChildProcess
+  /** What its health was last said to be wrong with. */
+  troubles: readonly string[]
+  /** Waits for its metrics. */
+  heard: ((metrics: Metrics) => void) | undefined
 }
 
 export class SiblingProcesses {
   readonly #options: SiblingOptions
-  readonly #children = new Map<number, ChildProcess>()
+  readonly #siblings = new Map<number, Sibling>()
   readonly #timers = new Map<number, NodeJS.Timeout>()
   #closing = false
 
   constructor(options: SiblingOptions) {
     this.#options = options
     for (let number = 1; number <= options.count; number++) this.#start(number, restartMsMin)
+    const { metrics } = options
+    metrics.metrics = async () => {
+      const all = await Promise.all([...this.#siblings.values()].map(metricsOf))
+      const own = (await metrics.getMetricsAsJSON()) as Metrics
+      return AggregatorRegistry.aggregate([own, ...all.filter(found => found !== undefined)]).metrics()
+    }
   }
 
   /** Hands SIGHUP on. */
   reload(): void {
-    for (const child of this.#children.values()) child.kill('SIGHUP')
+    for (const { child } of this.#siblings.values()) child.kill('SIGHUP')
   }
 
   /** Asks them to end and waits for it; idempotent. */
@@ -54,8 +94,8 @@ export class SiblingProcesses {
     this.#closing = true
     for (const timer of this.#timers.values()) clearTimeout(timer)
     await Promise.all(
-      [...this.#children.values()].map(
-        child =>
+      [...this.#siblings.values()].map(
+        ({ child }) =>
           new Promise<void>(resolve => {
             child.once('exit', () => resolve())
             child.kill('SIGTERM')
@@ -65,18 +105,27 @@ export class SiblingProcesses {
   }
 
   #start(number: number, restartMs: number): void {
-    const { log, metricsHostport } = this.#options
-    const at = metricsHostport && formatHostPort({ ...metricsHostport, port: metricsHostport.port + number })
-    const child = fork(process.argv[1] ?? '', [...process.argv.slice(2), ...(at ? ['--metrics-hostport', at] : [])], {
+    const { log, withMetrics } = this.#options
+    // A port of its own choice: what a sibling counts is in the sum, and the numbers above may be another process's.
+    const more = withMetrics ? ['--metrics-hostport', '127.0.0.1:0'] : []
+    const child = fork(process.argv[1] ?? '', [...process.argv.slice(2), ...more], {
       env: { ...process.env, [numberVariable]: String(number) },
       stdio: 'inherit',
     })
     const began = Date.now()
-    this.#children.set(number, child)
+    const sibling: Sibling = { child, troubles: [], heard: undefined }
+    this.#siblings.set(number, sibling)
     this.#report()
+    child.on('message', (report: Report) => {
+      if (report.metrics) sibling.heard?.(report.metrics)
+      if (report.health) {
+        sibling.troubles = Object.values(report.health.reasons)
+        this.#report()
+      }
+    })
     child.once('error', () => undefined)
     child.once('exit', (code, signal) => {
-      this.#children.delete(number)
+      this.#siblings.delete(number)
       if (this.#closing) return
       this.#report()
       const again = Date.now() - began > restartMsMax ? restartMsMin : restartMs
@@ -87,10 +136,23 @@ export class SiblingProcesses {
   }
 
   #report(): void {
-    const missing = this.#options.count - this.#children.size
-    this.#options.health.set(
-      'processes',
-      missing > 0 ? `${missing} of ${this.#options.count + 1} processes ended: the log says why` : undefined,
-    )
+    const { health, count } = this.#options
+    const missing = count - this.#siblings.size
+    health.set('processes', missing > 0 ? `${missing} of ${count + 1} processes ended: the log says why` : undefined)
+    const troubles = new Set([...this.#siblings.values()].flatMap(sibling => sibling.troubles))
+    health.set('siblings', troubles.size > 0 ? [...troubles].join('; ') : undefined)
   }
+}
+
+function metricsOf(sibling: Sibling): Promise<Metrics | undefined> {
+  return new Promise(resolve => {
+    const late = setTimeout(() => resolve(undefined), metricsMs)
+    sibling.heard = metrics => {
+      clearTimeout(late)
+      resolve(metrics)
+    }
+    sibling.child.send('metrics', error => {
+      if (error) resolve(undefined)
+    })
+  })
 }

@@ -12,7 +12,7 @@ import { openGeo } from './geo.ts'
 import { NetworkList } from './network-list.ts'
 import type { trackerOptions } from './options.ts'
 import { tokenOf } from './request-path.ts'
-import { endWithFirst, siblingNumber, SiblingProcesses } from './sibling-processes.ts'
+import { serveFirst, siblingNumber, SiblingProcesses } from './sibling-processes.ts'
 import { Traces } from './traces.ts'
 import { trackerMetrics } from './tracker-metrics.ts'
 import { serveTracker } from './tracker-server.ts'
@@ -94,7 +94,7 @@ export async function startTracker(context: Context): Promise<Running> {
     )
     log.info({ port: server.port, signingKey: loaded.keys.signing.id, sibling: number || undefined }, 'listening')
     const siblings = number === 0 ? startSiblings(context) : undefined
-    if (number > 0) endWithFirst()
+    if (number > 0) serveFirst(metrics, health)
     return {
       close: async () => {
         await Promise.all([server.close(), siblings?.close()])
@@ -108,7 +108,7 @@ export async function startTracker(context: Context): Promise<Running> {
 }
 
 /** Of the first process: the others, when there are to be any. */
-function startSiblings({ settings, log, health, onReload }: Context): SiblingProcesses | undefined {
+function startSiblings({ settings, log, health, metrics, onReload }: Context): SiblingProcesses | undefined {
   const left = spillsBeyond(settings.spillDir, settings.processes)
   if (left !== undefined) {
     log.warn(
@@ -117,8 +117,11 @@ function startSiblings({ settings, log, health, onReload }: Context): SiblingPro
     )
   }
   if (settings.processes === 1) return undefined
-  const { metricsHostport } = settings
-  const siblings = new SiblingProcesses({ count: settings.processes - 1, metricsHostport, log, health })
+  const siblings = new SiblingProcesses({
+    count: settings.processes - 1,
+    withMetrics: settings.metricsHostport !== undefined,
+    ...{ metrics, health, log },
+  })
   onReload(() => siblings.reload())
   return siblings
 }
