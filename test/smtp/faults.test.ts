@@ -110,6 +110,20 @@ describe('an upstream that refuses or breaks', () => {
     again.socket.destroy()
   })
 
+  test('not there: looked for, though no client asks', async () => {
+    sink = await SinkUpstream.start()
+    const { port } = sink
+    await sink.close()
+    const told: (string | undefined)[] = []
+    rig = await startRig({ upstreamPort: port, onUpstream: trouble => told.push(trouble) })
+    const client = await Peer.connect(rig.port)
+    await client.reply()
+    await client.ask('EHLO client.test')
+    assert.match(told[0] ?? '', /ECONNREFUSED/)
+    sink = await SinkUpstream.start(undefined, port)
+    await until('word that it is back', () => told.at(-1) === undefined)
+  })
+
   test('refuses the connection: 421 to EHLO', async () => {
     await start()
     for (const greeting of ['554 5.3.2 no service', '421 4.3.2 busy', 'drop', 'SSH-2.0-OpenSSH']) {

@@ -24,6 +24,7 @@ export interface RigOptions {
   readonly implicitTls?: boolean
   readonly rewriting?: Rewriting
   readonly ledger?: CopyLedger
+  readonly onUpstream?: (trouble: string | undefined) => void
 }
 
 export interface Rig {
@@ -85,7 +86,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       insecure: options.insecure ?? false,
       name: 'relay.test',
     },
-    upstreamHooks: { connected: () => undefined },
+    upstreamHooks: { connected: options.onUpstream ?? (() => undefined) },
     log,
     name: 'relay.test',
     certificate: options.certificate,

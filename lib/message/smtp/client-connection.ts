@@ -136,7 +136,7 @@ export class ClientConnection extends SMTPConnection implements Timed {
     void (async () => {
       await transaction?.abort(this.#phase)
       if (this.#phase !== 'finishing') source?.close()
-    })()
+    })().catch((error: unknown) => this.#relay.fault(error))
     this.#auth?.close()
   }
 

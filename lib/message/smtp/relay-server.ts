@@ -124,6 +124,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
         if (listening > 0 && (error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') continue
         throw error
       }
+      server.on('error', error => this.log.warn({ reason: error.message }, 'a connection could not be accepted'))
       if (listening++ > 0) this.#moreServers.push(server)
     }
   }

@@ -1,6 +1,7 @@
 /** Puts the wrapper together from its settings. */
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { createSecureContext } from 'node:tls'
 import { lookup } from 'node:dns/promises'
 import { LinkKeys } from '../../link/keys.ts'
 import { formatHostPort, type HostPort } from '../../process/option.ts'
@@ -48,7 +49,16 @@ export function validateWrapper(settings: WrapperSettings): void {
   if ((listUnsubscribe === 'mailto' || listUnsubscribe === 'both') && settings.listUnsubscribeMailto === undefined) {
     throw new SettingsError(`--list-unsubscribe ${listUnsubscribe} needs --list-unsubscribe-mailto ADDRESS`)
   }
-  if (!needsLinks(settings)) return
+  if (needsLinks(settings)) needTracker(settings)
+  try {
+    loadKeys(settings)
+    loadCertificate(settings)
+  } catch (error) {
+    throw new SettingsError((error as Error).message)
+  }
+}
+
+function needTracker(settings: WrapperSettings): void {
   if (settings.trackingUrl === undefined) {
     throw new SettingsError(
       '--tracking-url URL is required: the public address of the tracker, the beginning of every link',
@@ -80,6 +90,7 @@ export async function serve(context: ProcessContext<typeof wrapperOptions>): Pro
     RecordStore.open({ ...redis, prefix: 'wrapper' }),
     RedisCopyLedger.open(redis),
   ])
+  let upstreamTrouble: string | undefined
   const ttlSeconds = Math.ceil(settings.recordTtl / 1000)
   const relayMetrics: RelayMetrics = new RelayMetrics(
     metrics,
@@ -111,12 +122,15 @@ export async function serve(context: ProcessContext<typeof wrapperOptions>): Pro
     },
     upstreamHooks: {
       connected: trouble => {
-        const place = formatHostPort(settings.outHostport)
+        const upstream = formatHostPort(settings.outHostport)
         health.set(
           'upstream',
-          trouble && `no SMTP connection to ${place} (${trouble}): check the MTA and --out-hostport`,
+          trouble && `no SMTP connection to ${upstream} (${trouble}): check the MTA and --out-hostport`,
         )
-        if (trouble !== undefined) log.warn({ upstream: place, reason: trouble }, 'no connection to the upstream')
+        if (trouble === upstreamTrouble) return
+        if (trouble === undefined) log.info({ upstream }, 'the upstream is back')
+        else log.warn({ upstream, reason: trouble }, 'no connection to the upstream')
+        upstreamTrouble = trouble
       },
     },
     log,
@@ -197,7 +211,13 @@ function loadKeys(settings: WrapperSettings): LinkKeys | undefined {
 
 function loadCertificate({ certfile, privkeyfile }: WrapperSettings): Certificate | undefined {
   if (certfile === undefined || privkeyfile === undefined) return undefined
-  return { cert: readPem('certfile', certfile), key: readPem('privkeyfile', privkeyfile) }
+  const certificate = { cert: readPem('certfile', certfile), key: readPem('privkeyfile', privkeyfile) }
+  try {
+    createSecureContext(certificate)
+  } catch (error) {
+    throw new StartError(`--certfile ${certfile} and --privkeyfile ${privkeyfile}: ${(error as Error).message}`)
+  }
+  return certificate
 }
 
 function readPem(option: string, file: string): string {

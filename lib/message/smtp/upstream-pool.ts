@@ -13,6 +13,9 @@ export interface UpstreamHooks {
   readonly connected: (trouble: string | undefined) => void
 }
 
+/** How long after a failure it is tried again, when no client asks for it before. */
+const probeMs = 5_000
+
 export class UpstreamPool implements Timed {
   readonly #address: UpstreamAddress
   readonly #limits: RelayLimits
@@ -23,6 +26,7 @@ export class UpstreamPool implements Timed {
   readonly #idle: UpstreamConnection[] = []
   readonly #busy = new Set<UpstreamConnection>()
   #closed = false
+  #probeAt = Number.POSITIVE_INFINITY
 
   constructor(
     address: UpstreamAddress,
@@ -91,8 +95,15 @@ export class UpstreamPool implements Timed {
     this.#busy.delete(connection)
   }
 
-  /** Of Deadlines: closes what nobody has used for a while. */
+  /** Of Deadlines: closes what nobody has used for a while, and looks whether an upstream that was away is back. */
   check(now: number): void {
+    if (now >= this.#probeAt) {
+      this.#probeAt = Number.POSITIVE_INFINITY
+      this.acquire(true).then(
+        connection => this.release(connection),
+        () => undefined,
+      )
+    }
     while (this.#idle[0] && now - this.#idle[0].idleSince >= this.#limits.upstreamIdleMs) {
       const connection = this.#idle.shift()!
       connection.onLost(undefined)
@@ -114,6 +125,7 @@ export class UpstreamPool implements Timed {
     try {
       connection = await openUpstream(this.#address, this.#limits, this.#deadlines)
     } catch (error) {
+      this.#probeAt = performance.now() + probeMs
       this.#hooks.connected((error as Error).message)
       throw error
     }
@@ -123,6 +135,7 @@ export class UpstreamPool implements Timed {
       this.#hooks.connected(trouble)
       throw new UpstreamUnavailable(trouble)
     }
+    this.#probeAt = Number.POSITIVE_INFINITY
     this.#hooks.connected(undefined)
     this.#busy.add(connection)
     return connection
