@@ -44,8 +44,9 @@ export class Leases {
     else this.#inHand.set(partition, new Set([entryId]))
   }
 
-  delete(partition: number, entryId: string): void {
-    this.#inHand.get(partition)?.delete(entryId)
+  /** @returns whether it was in hand */
+  delete(partition: number, entryId: string): boolean {
+    return this.#inHand.get(partition)?.delete(entryId) === true
   }
 
   /**
