@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { Correlator, correlatorDefaults, type CorrelatorOptions } from './correlator.ts'
 import type { LogLine } from './log-line.ts'
 import type { Outcome } from './outcome.ts'

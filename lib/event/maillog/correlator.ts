@@ -74,7 +74,7 @@ export const correlatorDefaults: CorrelatorOptions = {
 /** Recipients remembered of one message, and results held for one. */
 const recipientsMax = 10_000
 /** Results held for messages without UUID, all together. */
-const heldMax = 50_000
+const heldMax = 20_000
 const sweepMs = 10 * 60_000
 /** A line may be this far ahead of this machine's clock and still move the clock that things expire by. */
 const aheadMsMax = 3_600_000
@@ -256,8 +256,9 @@ export class Correlator {
       return 'other'
     const entry = this.#openIfGone(queueId, known)
     if (entry.rank === uuidRank.header || entry.nullSender) return 'correlation'
-    const uuid = headerUuid.exec(line.slice(value, Math.min(to, value + valueCharsMax)))?.[1]
-    const found = uuid === undefined ? undefined : messageUuid(uuid)
+    // Postfix writes `from` behind the value; what else says so stands in the value and is the sender's.
+    const end = line.indexOf(' from ', value)
+    const found = messageUuid(line.slice(value, Math.min(end === -1 ? to : end, value + valueCharsMax)))
     if (found === undefined) return 'correlation'
     // A bounce that carries the original: not this message's own.
     if (line.includes('; from=<> to=<', value)) return 'correlation'
@@ -510,8 +511,6 @@ export class Correlator {
 const uuidHeaderName = 'x-sendpost-message-uuid'
 /** Postfix cuts name and value together at 200 bytes. */
 const valueCharsMax = 220
-/** A folded value begins with what the line end and the tab were replaced by. */
-const headerUuid = /^[\s?"'<{]*([0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12})(?![0-9a-f])/i
 
 const statusTypes = new Map<string, OutcomeType>([
   ['sent', 'delivered'],

@@ -17,6 +17,8 @@ export interface DeliveryLog {
   readonly size: number
   /** Counters that only grow, by name; for metrics. */
   readonly counts: () => Readonly<Record<string, number>>
+  /** Nothing more will come: counts what stays without UUID. */
+  readonly end: () => void
   /** Lines of text without line ends that `restore` understands. */
   readonly save: () => Iterable<string>
   /** Takes up what `save` gave. @throws Error when it can't be understood */

@@ -224,7 +224,7 @@ export class FileSource implements LogSource {
   }
 
   async #newestRotation(): Promise<FilePosition | undefined> {
-    const newest = (await this.#files.list()).filter(file => file.path !== this.#options.path).at(-1)
+    const newest = (await this.#files.list()).findLast(file => file.path !== this.#options.path)
     return newest && (await this.#files.endOf(newest.path, this.#nowMs()))
   }
 

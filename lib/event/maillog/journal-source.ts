@@ -10,7 +10,8 @@ import { StreamSource } from './stream-source.ts'
 
 /** A record of the journal: its cursor and when it was received, in microseconds. */
 export interface JournalPlace {
-  readonly cursor: string
+  /** Absent of a place that is only known by its time. */
+  readonly cursor?: string
   readonly receivedUs: number
 }
 
@@ -33,6 +34,7 @@ export interface JournalSourceOptions {
 export class JournalSource implements LogSource {
   readonly id = 'journald'
   readonly ended = false
+  readonly start?: SourcePosition
   readonly #options: JournalSourceOptions
   readonly #nowMs: () => number
   #place: JournalPlace | undefined
@@ -48,13 +50,17 @@ export class JournalSource implements LogSource {
   #failures = 0
   #stderr = ''
 
-  constructor(options: JournalSourceOptions, { from, through }: Resume) {
+  constructor(options: JournalSourceOptions, { from, through, damaged }: Resume) {
     this.#options = options
     this.#nowMs = options.nowMs ?? Date.now
     const start = from ?? through
     this.#place = start?.place as JournalPlace | undefined
     this.#through = from ? (through?.place as JournalPlace | undefined) : undefined
     this.#lines = start?.lines ?? 0
+    if (!start && !damaged && !options.fromBeginning) {
+      this.#place = { receivedUs: this.#nowMs() * 1000 }
+      this.start = { lines: 0, place: this.#place }
+    }
   }
 
   async next(): Promise<LogChunk | undefined> {
@@ -82,11 +88,13 @@ export class JournalSource implements LogSource {
   }
 
   #start(): void {
-    const from = this.#place
-      ? [`--after-cursor=${this.#place.cursor}`]
-      : this.#options.fromBeginning
-        ? []
-        : ['--since=now']
+    const { cursor, receivedUs } = this.#place ?? {}
+    const from =
+      cursor !== undefined
+        ? [`--after-cursor=${cursor}`]
+        : receivedUs !== undefined
+          ? [`--since=@${Math.floor(receivedUs / 1e6)}`]
+          : []
     const child = spawn(
       this.#options.command ?? 'journalctl',
       [
@@ -120,7 +128,7 @@ export class JournalSource implements LogSource {
     // A damaged journal, or one that is no longer this machine's: by time, which the place also has.
     if (/seek to cursor/i.test(reason) && this.#place) {
       this.#options.events.gap(this.id, 'the journal does not know the place that was read last')
-      this.#place = undefined
+      this.#place = { receivedUs: this.#place.receivedUs }
     }
     this.#options.events.trouble(
       this.id,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { LogLineReader } from './log-line.ts'
 import { StampClock } from './stamp-clock.ts'
 import { TimeZone } from './time-zone.ts'

@@ -35,6 +35,10 @@ export class PostfixLog implements DeliveryLog {
     return { ...this.correlator.counts }
   }
 
+  end(): void {
+    this.correlator.end()
+  }
+
   save(): Iterable<string> {
     return this.correlator.save()
   }

@@ -11,20 +11,18 @@ import { Uploader } from '../upload/uploader.ts'
 import { Agent, passingTrouble, resumeOf } from './agent.ts'
 import { AgentState, type Positions } from './agent-state.ts'
 import type { ApiEvent } from './api-event.ts'
-import { correlatorDefaults } from './correlator.ts'
 import { customSmtpEvents, EventUpload } from './event-upload.ts'
 import { FileSource } from './file-source.ts'
 import { JournalSource } from './journal-source.ts'
+import { makeDeliveryLog } from './make-delivery-log.ts'
 import type { LogSource, Resume, SourceEvents } from './log-source.ts'
 import type { agentOptions } from './options.ts'
 import type { Outcome } from './outcome.ts'
 import { decodePending } from './pending-record.ts'
-import { PostfixLog } from './postfix-log.ts'
 import { isRotationOf } from './rotated-files.ts'
 import { bouncedOrSoft } from './soft-bounce.ts'
 import { sourceEvents } from './source-events.ts'
 import { StreamSource } from './stream-source.ts'
-import { TimeZone } from './time-zone.ts'
 
 const deadLetterBytesMax = 10e6
 const readBytes = 4 << 20
@@ -64,17 +62,7 @@ export async function startAgent(context: ProcessContext<typeof agentOptions>): 
   })
   const events = sourceEvents(log, health, metrics)
   const report = (outcome: Outcome) => agent.report(bouncedOrSoft(outcome, settings.bounceClass))
-  const deliveryLog = new PostfixLog(
-    {
-      ...correlatorDefaults,
-      ttlMs: settings.mapTtl,
-      entriesMax: settings.mapMaxEntries,
-      deferredIntervalMs: settings.deferredInterval,
-      hopRelays: settings.hopRelay ?? [],
-    },
-    settings.logTimezone ?? TimeZone.system(),
-    { report, suppressed: events.suppressed },
-  )
+  const deliveryLog = makeDeliveryLog(settings, { report, suppressed: events.suppressed })
   let saved = await state.load()
   if (saved.map) {
     try {

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as fc from 'fast-check'
+import type { Outcome } from './outcome.ts'
+import { accountingMicros, csvFields, PowerMtaLog } from './powermta-log.ts'
+
+const uuid = '11111111-1111-4111-8111-111111111111'
+const header =
+  'type,timeLogged,timeQueued,orig,rcpt,orcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,srcType,srcMta,dlvType,dlvSourceIp,dlvDestinationIp,dlvEsmtpAvailable,dlvSize,vmta,jobId,envId,queue,vmtaPool,header_X-Sendpost-Message-UUID'
+
+function read(...lines: string[]): { verdicts: string[]; outcomes: Outcome[] } {
+  const outcomes: Outcome[] = []
+  const log = new PowerMtaLog({ report: outcome => outcomes.push(outcome), suppressed: () => undefined })
+  return { verdicts: lines.map(line => log.read(line, true)), outcomes }
+}
+
+function row(type: string, more: Partial<Record<'status' | 'diag' | 'cat' | 'uuid' | 'job', string>> = {}): string {
+  return `${type},2026-02-09 13:00:05+0100,2026-02-09 13:00:00+0100,news@app.example,r@example.com,,relayed,${more.status ?? '2.0.0 (success)'},${more.diag ?? 'smtp;250 2.0.0 OK'},mx.example.com (192.0.2.1),${more.cat ?? 'success'},smtp,x,smtp,192.0.2.9,192.0.2.1,"PIPELINING,8BITMIME",1234,v1,${more.job ?? ''},,example.com/v1,,${more.uuid ?? uuid}`
+}
+
+const cases: Record<string, [string, string]> = {
+  delivered: [row('d'), 'delivered 250'],
+  bounced: [
+    row('b', {
+      status: '5.1.1 (bad destination mailbox address)',
+      diag: '"smtp;550 5.1.1 ""no"", sorry"',
+      cat: 'bad-mailbox',
+    }),
+    'bounced 550',
+  ],
+  'bounced for lack of time': [
+    row('b', { status: '4.4.7 (expired)', diag: 'smtp;450 busy', cat: 'message-expired' }),
+    'soft_bounced 450',
+  ],
+  'bounced for a quota': [
+    row('b', { status: '5.2.2 (mailbox full)', diag: 'smtp;552 full', cat: 'quota-issues' }),
+    'soft_bounced 552',
+  ],
+  'bounced without a server': [
+    row('b', { status: '5.1.2 (bad destination system: no such domain)', diag: '', cat: 'bad-domain' }),
+    'bounced -',
+  ],
+  deferred: [row('t', { status: '4.2.0 (x)', diag: 'smtp;451 later' }), 'deferred 451'],
+  'bounced by mail': [row('rb', { status: '5.1.1 (x)', diag: 'smtp;550 no' }), 'bounced 550'],
+  'UUID in the job': [row('d', { uuid: '', job: uuid }), 'delivered 250'],
+}
+for (const [name, [line, expected]] of Object.entries(cases)) {
+  test(`PowerMtaLog: ${name}`, () => {
+    const { outcomes } = read(header, line)
+    assert.deepEqual(
+      outcomes.map(({ type, code }) => `${type} ${code ?? '-'}`),
+      [expected],
+    )
+    assert.equal(outcomes[0]?.uuid, uuid)
+    assert.equal(outcomes[0].recipient, 'r@example.com')
+    assert.equal(outcomes[0].at, Date.parse('2026-02-09T12:00:05Z') * 1000)
+  })
+}
+
+test('PowerMtaLog guesses no columns, and takes a new header wherever it stands', () => {
+  assert.deepEqual(read(row('d'), header, row('d'), 'type,rcpt,jobId', `d,r@x,${uuid}`).verdicts, [
+    'orphan',
+    'correlation',
+    'event',
+    'correlation',
+    'event',
+  ])
+})
+test('PowerMtaLog counts what has no UUID, is cut, or is no record', () => {
+  assert.deepEqual(read(header, row('d', { uuid: '' }), row('d').slice(0, 60), 'f,x', 'd,"x').verdicts, [
+    'correlation',
+    'held',
+    'malformed',
+    'other',
+    'unparsed',
+  ])
+})
+test('csvFields reads what a writer by RFC 4180 writes', () => {
+  const field = fc.string({ unit: 'binary-ascii' }).filter(text => !/[\r\n]/.test(text))
+  fc.assert(
+    fc.property(fc.array(field, { minLength: 1 }), fields => {
+      const line = fields.map(text => (/[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)).join(',')
+      assert.deepEqual(csvFields(line), fields)
+    }),
+  )
+})
+test('accountingMicros reads dates and Unix seconds', () => {
+  assert.equal(accountingMicros('1178807903'), 1_178_807_903_000_000)
+  assert.ok(Number.isNaN(accountingMicros('yesterday')))
+})

@@ -1,0 +1,70 @@
+/** The journal, through a journalctl of the test's own that knows --after-cursor as the real one does. */
+import assert from 'node:assert/strict'
+import { appendFileSync, chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { until } from '../support/process.ts'
+import { agentUnderTest, deliveryLines, missing } from './agent-under-test.ts'
+
+/** Prints the records behind the cursor, then those that come; ends when its folder holds a file `end`. */
+const journalctl = `#!/usr/bin/env python3
+import json, os, sys, time
+here = os.path.dirname(sys.argv[0])
+after = next((w.split('=', 1)[1] for w in sys.argv if w.startswith('--after-cursor=')), None)
+assert '--no-tail' in sys.argv and '-f' in sys.argv and 'SYSLOG_FACILITY=2' in sys.argv
+open(here + '/starts', 'a').write(repr(after) + '\\n')
+behind = after is None
+file = open(here + '/journal')
+while True:
+    line = file.readline()
+    if line == '':
+        if os.path.exists(here + '/end'):
+            os.unlink(here + '/end')
+            sys.exit(1)
+        time.sleep(0.02)
+        continue
+    if behind:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    elif json.loads(line)['__CURSOR'] == after:
+        behind = True
+`
+
+test('the agent follows the journal from its own cursor, over restarts of journalctl and of itself', async context => {
+  const agent = await agentUnderTest(context, '--log-path=journald')
+  const bin = join(agent.dir, 'bin')
+  mkdirSync(bin)
+  writeFileSync(join(bin, 'journalctl'), journalctl)
+  chmodSync(join(bin, 'journalctl'), 0o755)
+  const journal = join(bin, 'journal')
+  writeFileSync(journal, '')
+  process.env['PATH'] = `${bin}:${process.env['PATH']}`
+  let record = 0
+  const write = (number: number) => {
+    for (const line of deliveryLines(number).trimEnd().split('\n')) {
+      const us = String(Date.now() * 1000 + ++record)
+      const MESSAGE = line.slice(line.indexOf(']: ') + 3)
+      appendFileSync(
+        journal,
+        `${JSON.stringify({ MESSAGE, _HOSTNAME: 'mx1', __CURSOR: `s=1;i=${record}`, __REALTIME_TIMESTAMP: us })}\n`,
+      )
+    }
+  }
+  let running = await agent.start()
+  for (let number = 0; number < 5; number++) write(number)
+  await until('five events', () => missing(agent.endpoint, 5).length === 0)
+  writeFileSync(join(bin, 'end'), '')
+  for (let number = 5; number < 10; number++) write(number)
+  await until('ten events', () => missing(agent.endpoint, 10).length === 0)
+  await running.stop()
+  for (let number = 10; number < 15; number++) write(number)
+  running = await agent.start()
+  await until('fifteen events', () => missing(agent.endpoint, 15).length === 0)
+  assert.equal(agent.endpoint.events.length, 15)
+  appendFileSync(
+    journal,
+    `${JSON.stringify({ MESSAGE: 'Suppressed 7 messages', MESSAGE_ID: 'a596d6fe7bfa4994828e72309e95d61e', N_DROPPED: '7', __CURSOR: 's=1;i=x', __REALTIME_TIMESTAMP: '1' })}\n`,
+  )
+  await until('health', async () => (await agent.health()).reasons['suppressed'])
+  assert.equal(await agent.metric('agent_suppressed_lines_total'), 7)
+})
