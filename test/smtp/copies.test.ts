@@ -1,0 +1,172 @@
+/** A message with several recipients of whom only some are served: nobody is left out, nobody is served twice. */
+import { strict as assert } from 'node:assert'
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
+import pino from 'pino'
+import { Registry } from 'prom-client'
+import { RedisCopyLedger } from '../../lib/message/smtp/accepted-copies.ts'
+import { Health } from '../../lib/process/health.ts'
+import { until } from '../support/process.ts'
+import { startRedis, type TestRedis } from '../support/redis.ts'
+import { Peer } from './peer.ts'
+import { numberCopies, startRig, type Rig } from './rig.ts'
+import { SinkUpstream } from './sink-upstream.ts'
+
+let redis: TestRedis
+let sink: SinkUpstream
+const opened: { close: () => unknown }[] = []
+before(async () => {
+  redis = await startRedis()
+})
+after(() => redis.stop())
+beforeEach(async () => {
+  await redis.client.flushall()
+  sink = await SinkUpstream.start()
+})
+afterEach(async () => {
+  for (const open of opened.splice(0)) await open.close()
+  await sink.close()
+})
+
+/** A relay with a memory of its own beside the one that all share. */
+async function relay(redisUrl = redis.url): Promise<Rig & { ledger: RedisCopyLedger }> {
+  const ledger = await RedisCopyLedger.open({
+    redisUrl,
+    partitions: 4,
+    log: pino({ level: 'silent' }),
+    health: new Health(),
+    metrics: new Registry(),
+  })
+  const rig = await startRig({ upstreamPort: sink.port, ledger, rewriting: numberCopies })
+  opened.push(rig, ledger)
+  return { ...rig, ledger }
+}
+
+async function send({ port }: Rig, recipients: readonly string[], text = 'Subject: x'): Promise<string> {
+  const client = await Peer.connect(port)
+  await client.reply()
+  await client.ask('EHLO client.test')
+  await client.ask('MAIL FROM:<a@b.test>')
+  for (const recipient of recipients) await client.ask(`RCPT TO:<${recipient}>`)
+  await client.ask('DATA')
+  const reply = await client.ask(`${text}\r\n.`)
+  client.socket.destroy()
+  return reply
+}
+
+const all = ['one@d.test', 'two@d.test', 'three@d.test']
+const served = () => sink.accepted.map(({ rcpts }) => /<(.*)>/.exec(rcpts.join())![1]!)
+/** Refuses the n-th message from now on. */
+function refuseFrom(number: number): void {
+  let count = 0
+  sink.misbehave = command => (command === '.' && ++count >= number ? '451 4.3.0 not now' : undefined)
+}
+
+describe('copies', () => {
+  test('a retry serves those who are missing, through whichever process', async () => {
+    const first = await relay()
+    refuseFrom(2)
+    assert.match(await send(first, all), /^451 4\.5\.0 /)
+    assert.deepEqual(served(), ['one@d.test'])
+    sink.misbehave = () => undefined
+    const second = await relay()
+    assert.match(await send(second, all), /^250 /)
+    assert.deepEqual(served(), all)
+    await until('all to be forgotten', async () => (await redis.client.keys('*copy:*')).length === 0)
+    assert.match(await send(second, all), /^250 /)
+    assert.equal(served().length, 6, 'the same message sent on purpose is a new one')
+  })
+
+  test('a retry with one recipient at a time', async () => {
+    const first = await relay()
+    refuseFrom(2)
+    await send(first, all)
+    sink.misbehave = () => undefined
+    const second = await relay()
+    await until('the other process to notice', () => second.ledger.outstanding)
+    for (const recipient of all) assert.match(await send(second, [recipient]), /^250 /)
+    assert.deepEqual(served(), all)
+  })
+
+  test('another message, or another sender, is not the same', async () => {
+    const rig = await relay()
+    refuseFrom(2)
+    await send(rig, all)
+    sink.misbehave = () => undefined
+    assert.match(await send(rig, all, 'Subject: y'), /^250 /)
+    assert.deepEqual(served(), ['one@d.test', ...all])
+  })
+
+  test('Redis away: the process itself remembers', async () => {
+    const rig = await relay('unix:///nonexistent/redis')
+    refuseFrom(3)
+    assert.match(await send(rig, all), /^451 4\.5\.0 /)
+    sink.misbehave = () => undefined
+    assert.match(await send(rig, all), /^250 /)
+    assert.deepEqual(served(), all)
+  })
+
+  test('Redis frozen: the mail waits for it a moment at most', async () => {
+    const rig = await relay()
+    await redis.kill('SIGSTOP')
+    try {
+      const begun = performance.now()
+      assert.match(await send(rig, all), /^250 /)
+      assert.ok(performance.now() - begun < 2_000)
+    } finally {
+      await redis.kill('SIGCONT')
+    }
+    assert.deepEqual(served(), all)
+  })
+
+  test('the client does not hear that all were served: its retry serves nobody twice', async () => {
+    const rig = await relay()
+    let answer: (reply: string) => void = () => undefined
+    let count = 0
+    sink.misbehave = command =>
+      command === '.' && ++count === 3 ? new Promise<string>(resolve => (answer = resolve)) : undefined
+    const client = await Peer.connect(rig.port)
+    await client.reply()
+    for (const command of ['EHLO client.test', 'MAIL FROM:<a@b.test>', ...all.map(to => `RCPT TO:<${to}>`), 'DATA']) {
+      await client.ask(command)
+    }
+    client.say('Subject: x\r\n.\r\n')
+    await until('the last copy to be upstream', () => count === 3)
+    client.socket.resetAndDestroy()
+    await until('the session to end', () => rig.server.sessions === 0)
+    answer('250 ok')
+    await until('the last copy', () => sink.accepted.length === 3)
+    sink.misbehave = () => undefined
+    assert.match(await send(rig, all), /^250 2\.0\.0 Ok: all copies accepted before/)
+    assert.deepEqual(served(), all)
+  })
+
+  test('the client is gone after the first copy: the rest waits for its retry', async () => {
+    const rig = await relay()
+    let answer: (reply: string) => void = () => undefined
+    let count = 0
+    sink.misbehave = command =>
+      command === '.' && ++count === 1 ? new Promise<string>(resolve => (answer = resolve)) : undefined
+    const client = await Peer.connect(rig.port)
+    await client.reply()
+    for (const command of ['EHLO client.test', 'MAIL FROM:<a@b.test>', ...all.map(to => `RCPT TO:<${to}>`), 'DATA']) {
+      await client.ask(command)
+    }
+    client.say('Subject: x\r\n.\r\n')
+    await until('the first copy to be upstream', () => count === 1)
+    client.socket.resetAndDestroy()
+    await until('the session to end', () => rig.server.sessions === 0)
+    answer('250 ok')
+    await until('the first copy', () => sink.accepted.length === 1)
+    assert.match(await send(rig, all), /^250 /)
+    assert.deepEqual(served(), all)
+  })
+
+  test('a record for each copy', async () => {
+    const rig = await relay()
+    await send(rig, all)
+    assert.deepEqual(
+      rig.relayed.map(({ record }) => record.recipient),
+      all,
+    )
+  })
+})
