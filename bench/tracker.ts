@@ -3,15 +3,18 @@
  * bare node:http server that answers the same bytes. Server alone on CPU 0; wrk (50 keep-alive connections) and Redis
  * on CPU 1. The two take turns in one run, so that the machine's mood hits both.
  *
+ * Then one process against two (--processes 2) that share the port, free to use every core.
+ *
  * BENCH_SECONDS (3) and BENCH_ROUNDS (3) make it longer. Aims: rate ≥ 0.6 of the bare server's, p99 ≤ 3 times its.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { newMessageId } from '../lib/record/message-id.ts'
-import { freePort, startProcess, waitForPort } from '../test/support/process.ts'
+import { freePort, startProcess, until, waitForPort } from '../test/support/process.ts'
 import { startRedis } from '../test/support/redis.ts'
-import { startTracker } from '../test/support/tracker.ts'
+import { startTracker, type TestTracker } from '../test/support/tracker.ts'
 
 const seconds = Number(process.env['BENCH_SECONDS'] ?? 3)
 const rounds = Number(process.env['BENCH_ROUNDS'] ?? 3)
@@ -35,10 +38,10 @@ function cpuOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
-function wrk(port: number, pid: number, script: string, forSeconds: number): Promise<Figures> {
+function wrk(port: number, pid: number, script: string, forSeconds: number, cpus = '1'): Promise<Figures> {
   const before = cpuOf(pid)
   return startProcess('taskset', [
-    ...['-c', '1', 'wrk', '-t1', '-c50', `-d${forSeconds}s`, '--latency', '-s', script],
+    ...['-c', cpus, 'wrk', '-t1', '-c50', `-d${forSeconds}s`, '--latency', '-s', script],
     `http://127.0.0.1:${port}/`,
   ]).then(async run => {
     await run.exited
@@ -57,18 +60,8 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
-async function measure(kind: 'click' | 'pixel', args: readonly string[]): Promise<void> {
-  const redis = await startRedis()
-  execFileSync('taskset', ['-apc', '1', String(redis.pid)], { stdio: 'ignore' })
-  const tracker = await startTracker({ redisUrl: redis.url, args, under: serverCpu })
-  const barePort = await freePort()
-  const bare = await startProcess(serverCpu[0]!, [
-    ...serverCpu.slice(1),
-    process.execPath,
-    new URL('bare-http.ts', import.meta.url).pathname,
-    ...[String(barePort), kind, url],
-  ])
-  await waitForPort(barePort)
+/** Requests for many different links of one kind, in turn. Gives the script's file. */
+function writeScript(tracker: TestTracker, kind: 'click' | 'pixel'): string {
   const script = join(tracker.dir, 'wrk.lua')
   const paths = Array.from({ length: links }, () =>
     tracker.path({
@@ -86,6 +79,22 @@ init = function() for i, path in ipairs(paths) do requests[i] = wrk.format("GET"
 request = function() n = n % #requests + 1; return requests[n] end
 `,
   )
+  return script
+}
+
+async function measure(kind: 'click' | 'pixel', args: readonly string[]): Promise<void> {
+  const redis = await startRedis()
+  execFileSync('taskset', ['-apc', '1', String(redis.pid)], { stdio: 'ignore' })
+  const tracker = await startTracker({ redisUrl: redis.url, args, under: serverCpu })
+  const barePort = await freePort()
+  const bare = await startProcess(serverCpu[0]!, [
+    ...serverCpu.slice(1),
+    process.execPath,
+    new URL('bare-http.ts', import.meta.url).pathname,
+    ...[String(barePort), kind, url],
+  ])
+  await waitForPort(barePort)
+  const script = writeScript(tracker, kind)
   const found: { bare: Figures; tracker: Figures }[] = []
   try {
     await wrk(barePort, bare.pid, script, 1)
@@ -115,6 +124,38 @@ request = function() n = n % #requests + 1; return requests[n] end
   }
 }
 
+async function measureProcesses(args: readonly string[]): Promise<void> {
+  const redis = await startRedis()
+  const trackers: TestTracker[] = []
+  try {
+    for (const count of ['1', '2']) {
+      trackers.push(await startTracker({ redisUrl: redis.url, args: [...args, '--processes', count] }))
+    }
+    const [one, two] = trackers as [TestTracker, TestTracker]
+    await until('the second process', () => two.process.output.stdout.split('"msg":"listening"').length === 3, 30_000)
+    const scripts = trackers.map(tracker => writeScript(tracker, 'click'))
+    const run = (tracker: TestTracker, script: string) =>
+      wrk(tracker.port, tracker.process.pid, script, seconds, `0-${availableParallelism() - 1}`)
+    const ratios: number[] = []
+    const rates: [number, number][] = []
+    for (let round = -1; round < rounds; round++) {
+      const [first, second] = [await run(one, scripts[0]!), await run(two, scripts[1]!)]
+      if (round < 0) continue
+      ratios.push(second.rate / first.rate)
+      rates.push([first.rate, second.rate])
+    }
+    console.log(
+      `processes: one ${median(rates.map(([rate]) => rate)).toFixed(0)} req/s` +
+        ` · two ${median(rates.map(([, rate]) => rate)).toFixed(0)} req/s · ratio ${median(ratios).toFixed(2)}` +
+        ` (aim ≥ 1.6; ${availableParallelism()} cores for two processes, wrk and Redis)`,
+    )
+  } finally {
+    for (const tracker of trackers) await tracker.stop()
+    await redis.stop()
+  }
+}
+
 const args = process.argv.slice(2)
 await measure('click', args)
 await measure('pixel', args)
+await measureProcesses(args)
