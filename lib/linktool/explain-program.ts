@@ -23,8 +23,8 @@ it, and why not. Takes the wrapper's options; needs no keys. Without FILE, or wi
 `,
   options,
   operands: '[file]',
-  start: async ({ settings, operands: [file] }) => {
-    const message = withLineEnds(file === undefined || file === '-' ? await readStandardInput() : read(file))
+  start: async ({ settings, operands: [file], stopping }) => {
+    const message = withLineEnds(file === undefined || file === '-' ? await readStandardInput(stopping) : read(file))
     const explained = explainMessage(message, settings)
     const { subject, from } = await simpleParser(message, { skipHtmlToText: true, skipTextToHtml: true })
     const head = { subject: subject ?? '', from: from?.text ?? '' }

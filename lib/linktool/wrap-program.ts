@@ -1,5 +1,6 @@
 /** `linktool wrap`: what the wrapper would send upstream, for files. */
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { option, path, type OptionTable } from '../process/option.ts'
 import { type RunnableProgram, StartError } from '../process/run.ts'
@@ -43,38 +44,46 @@ read or written.
     if (`${resolve(outDir)}${sep}`.startsWith(`${resolve(inDir)}${sep}`))
       throw new SettingsError('--out-dir must be outside of --in-dir')
   },
-  start: async ({ settings }) => {
+  start: async ({ settings, stopping }) => {
     const keys = loadKeys(settings.linkKeys)
     const makeLink = keys && signedLinks(settings.trackingUrl ?? '', keys)
     const sum = new Sum()
-    if (settings.inDir === undefined || settings.outDir === undefined) await wrapStream(settings, makeLink, sum)
-    else wrapFolder(settings.inDir, settings.outDir, settings, makeLink, sum)
+    if (settings.inDir === undefined || settings.outDir === undefined)
+      await wrapStream(settings, makeLink, sum, stopping)
+    else await wrapFolder(settings.inDir, settings.outDir, settings, makeLink, sum, stopping)
     process.stderr.write(`linktool: ${sum.text()}\n`)
     return finished()
   },
 }
 
-async function wrapStream(settings: TrackingSettings, makeLink: LinkMaker | undefined, sum: Sum): Promise<void> {
-  const { pieces, report } = wrapMessage(withLineEnds(await readStandardInput()), settings, makeLink)
+async function wrapStream(
+  settings: TrackingSettings,
+  makeLink: LinkMaker | undefined,
+  sum: Sum,
+  stopping: AbortSignal,
+): Promise<void> {
+  const { pieces, report } = wrapMessage(withLineEnds(await readStandardInput(stopping)), settings, makeLink)
   sum.add(report)
   await new Promise<void>(done => process.stdout.write(Buffer.concat(pieces), () => done()))
 }
 
-function wrapFolder(
+async function wrapFolder(
   inDir: string,
   outDir: string,
   settings: TrackingSettings,
   makeLink: LinkMaker | undefined,
   sum: Sum,
-): void {
+  stopping: AbortSignal,
+): Promise<void> {
   for (const file of filesIn(inDir)) {
+    if (stopping.aborted) throw new StartError(`stopped before the end: ${sum.text()}`)
     const name = relative(inDir, file)
     try {
-      if (!statSync(file).isFile()) continue
-      const { pieces, report } = wrapMessage(withLineEnds(readFileSync(file)), settings, makeLink)
+      if (!(await stat(file)).isFile()) continue
+      const { pieces, report } = wrapMessage(withLineEnds(await readFile(file)), settings, makeLink)
       const target = join(outDir, name)
-      mkdirSync(dirname(target), { recursive: true })
-      writeFileSync(target, Buffer.concat(pieces))
+      await mkdir(dirname(target), { recursive: true })
+      await writeFile(target, Buffer.concat(pieces))
       sum.add(report)
     } catch (error) {
       process.stderr.write(`linktool: ${name}: ${(error as Error).message}\n`)

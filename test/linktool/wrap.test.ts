@@ -5,6 +5,7 @@ import { before, test } from 'node:test'
 import { LinkKeys } from '../../lib/link/keys.ts'
 import { tokenOfUrl } from '../../lib/link/link-url.ts'
 import { verifyToken } from '../../lib/link/token.ts'
+import { startProcess, until } from '../support/process.ts'
 import { keyLine, writeKeyFile } from '../support/link-keys.ts'
 import { linktool, temporaryFolder } from './linktool.ts'
 
@@ -76,6 +77,19 @@ test('wrap goes through a folder and its subfolders, and keeps names', async () 
   )
   assert.equal(linksIn(readFileSync(join(outDir, 'a', 'b', 'two'), 'latin1')).length, 2)
   assert.ok(readFileSync(join(outDir, 'a', 'sealed.eml'), 'latin1').endsWith(sealed))
+})
+
+test('wrap stops when it is asked to while it waits for input', async () => {
+  const started = await startProcess('node', ['cmd/linktool.ts', 'wrap', '--no-track-open', '--no-track-click'], {
+    cwd: join(import.meta.dirname, '../..'),
+  })
+  // More than a pipe holds: when all of it was taken, linktool is reading and waits for the rest.
+  started.child.stdin?.write(message + 'x'.repeat(1_000_000))
+  await until('linktool has read its input', () => started.child.stdin?.writableLength === 0)
+  started.kill('SIGINT')
+  assert.deepEqual(await started.exited, { code: 1, signal: null })
+  assert.equal(started.output.stdout, '')
+  assert.match(started.output.stderr, /^linktool: stopped before the end of standard input\n$/)
 })
 
 test('wrap refuses settings that do not go together', async () => {
