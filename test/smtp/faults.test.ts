@@ -1,5 +1,6 @@
 /** Whatever the upstream or the client does, nothing is promised that was not promised to us, and no half mail goes on. */
 import { strict as assert } from 'node:assert'
+import { connect, createServer } from 'node:net'
 import { afterEach, describe, test } from 'node:test'
 import { until } from '../support/process.ts'
 import { Peer } from './peer.ts'
@@ -133,6 +134,30 @@ describe('an upstream that refuses or breaks', () => {
       assert.match(await client.ask('EHLO client.test'), /^421 4\.3\.2 /, greeting)
       await client.closed()
     }
+  })
+
+  test('is the relay itself, by a way that does not show: 421 to EHLO', async () => {
+    await start()
+    const way = createServer(from => {
+      const to = connect(rig.port, '127.0.0.1')
+      from.pipe(to).pipe(from)
+      from.on('error', () => to.destroy())
+      to.on('error', () => from.destroy())
+    })
+    await new Promise<void>(resolve => {
+      way.listen(0, '127.0.0.1', resolve)
+    })
+    const address = way.address()
+    assert.ok(address !== null && typeof address === 'object')
+    const told: (string | undefined)[] = []
+    await rig.close()
+    rig = await startRig({ upstreamPort: address.port, onUpstream: trouble => told.push(trouble) })
+    const client = await Peer.connect(rig.port)
+    await client.reply()
+    assert.match(await client.ask('EHLO client.test'), /^421 4\.3\.2 /)
+    assert.ok(told.some(trouble => trouble?.includes('this wrapper itself')))
+    await rig.close()
+    await new Promise(resolve => way.close(resolve))
   })
 
   test('is gone between EHLO and MAIL: 451', async () => {

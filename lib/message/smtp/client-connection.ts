@@ -85,7 +85,7 @@ export class ClientConnection extends SMTPConnection implements Timed {
         if (this.#over || this._closing || this._closed) return
         this._ready = true
         this.#idleSince = performance.now()
-        this.#write(localReply(220, '', `${this.#relay.name} ESMTP`))
+        this.#write(localReply(220, '', `${this.#relay.name} ESMTP ${this.#relay.token}`))
       })
     })
   }
@@ -313,7 +313,7 @@ export class ClientConnection extends SMTPConnection implements Timed {
       return localReply(421, '4.3.2', 'Upstream not available, try again later')
     }
     this.#greeted = true
-    const first = `${this.#relay.name} ${this.#relay.token}`
+    const first = this.#relay.name
     if (!this.#esmtp) return { code: 250, lines: [first] }
     const own = {
       messageBytesMax: this.#relay.context.limits.messageBytesMax,

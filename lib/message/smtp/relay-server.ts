@@ -37,7 +37,7 @@ export interface RelayServerOptions {
 const refusedConnectionsMax = 500
 const authFailureWindowMs = 600_000
 /** Longest wait for messages under way when the process stops; what is not done by then is left to its client. */
-const stopMsMax = 7_000
+const stopMsMax = 5_000
 const authAddressesMax = 10_000
 
 export class RelayServer extends SMTPServer implements Relay, Timed {

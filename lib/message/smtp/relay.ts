@@ -17,7 +17,7 @@ export interface Relay {
   readonly log: Logger
   /** What we call ourselves. */
   readonly name: string
-  /** Word in our EHLO reply by which this process knows itself. */
+  /** Word in our greeting by which this process knows itself. */
   readonly token: string
   readonly strayLineEnds: StrayLineEnds
   /** STARTTLS can be offered. */

@@ -11,7 +11,7 @@ import { RecordStore } from '../../record/record-store.ts'
 import { RedisCopyLedger } from './accepted-copies.ts'
 import { DebugFile } from './debug-file.ts'
 import { defaultLimits } from './limits.ts'
-import { isLoopbackHost, matchNetworks } from './networks.ts'
+import { isLoopback, isLoopbackHost, matchNetworks } from './networks.ts'
 import type { wrapperOptions } from './options.ts'
 import { RelayMetrics } from './relay-metrics.ts'
 import { RelayServer, type Certificate } from './relay-server.ts'
@@ -33,7 +33,7 @@ export function validateWrapper(settings: WrapperSettings): void {
   } catch (error) {
     throw new SettingsError(`--allow-networks: ${(error as Error).message}`)
   }
-  const allowsOutside = settings.allowNetworks.some(block => !/^(?:127\.|::1)/.test(block))
+  const allowsOutside = settings.allowNetworks.some(block => !isLoopback(block.replace(/\/.*/, '')))
   if (!isLoopbackHost(inHostport.host) && !allowsOutside && certfile === undefined) {
     throw new SettingsError(
       `listening on ${formatHostPort(inHostport)} no other machine could relay: ` +
@@ -85,6 +85,9 @@ export async function serve(context: ProcessContext<typeof wrapperOptions>): Pro
   const conversationFile = await openDebugFile('downstream-debug', settings.downstreamDebug)
   const dataFile = await openDebugFile('upstream-data-debug', settings.upstreamDataDebug)
   await refuseLoop(settings.inHostport, settings.outHostport)
+  if (settings.allowNetworks.some(block => block.endsWith('/0'))) {
+    log.warn('--allow-networks lets everybody relay: whoever reaches this port can send mail through your MTA')
+  }
   const redis = { redisUrl: settings.redisUrl, partitions: settings.partitions, log, health, metrics }
   const [records, ledger] = await Promise.all([
     RecordStore.open({ ...redis, prefix: 'wrapper' }),

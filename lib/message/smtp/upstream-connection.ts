@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net'
 import SMTPConnection from 'nodemailer/lib/smtp-connection'
-import { noCapabilities, readCapabilities, type Capabilities } from './capabilities.ts'
+import { readCapabilities, type Capabilities } from './capabilities.ts'
 import type { Deadlines } from './deadlines.ts'
 import { isLoopbackHost } from './networks.ts'
 import { ReplyReader, type Reply } from './reply.ts'
@@ -41,8 +41,6 @@ interface Waiting {
 
 export class UpstreamConnection {
   readonly capabilities: Capabilities
-  /** The text of the first EHLO line. */
-  readonly greeting: string
   readonly secure: boolean
   readonly openedAt: number
   /** Transactions begun. */
@@ -65,8 +63,7 @@ export class UpstreamConnection {
     this.#deadlines = deadlines
     this.secure = secure
     this.openedAt = performance.now()
-    this.greeting = ehloLines[0] ?? ''
-    this.capabilities = ehloLines.length > 0 ? readCapabilities(ehloLines.slice(1)) : noCapabilities
+    this.capabilities = readCapabilities(ehloLines.slice(1))
     socket.setTimeout(0)
     socket.setNoDelay(true)
     socket.on('data', chunk => this.#read(chunk))
@@ -237,14 +234,17 @@ interface Opened {
   _onSocketClose: () => void
   _onSocketEnd: () => void
   _onSocketTimeout: () => void
+  _actionGreeting: (text: string) => void
 }
 
 /**
  * Connects, reads the greeting, secures the connection as asked, and says EHLO.
+ * @param ownToken the word in our own greeting by which we know ourselves
  * @throws {UpstreamUnavailable}
  */
 export async function openUpstream(
   to: UpstreamAddress,
+  ownToken: string,
   limits: RelayLimits,
   deadlines: Deadlines,
 ): Promise<UpstreamConnection> {
@@ -269,7 +269,18 @@ export async function openUpstream(
       rejectUnauthorized: !to.insecure && !(isLoopbackHost(to.host) && to.tls === 'opportunistic'),
     },
   })
+  const opened = opener as unknown as Opened
   await new Promise<void>((resolve, reject) => {
+    // Seen before EHLO is said: to answer that, we would ask ourselves in turn.
+    const greeted = opened._actionGreeting
+    opened._actionGreeting = text => {
+      if (!text.includes(ownToken)) {
+        greeted.call(opener, text)
+        return
+      }
+      opener.close()
+      reject(new UpstreamUnavailable('it is this wrapper itself: --out-hostport leads back to --in-hostport'))
+    }
     const fail = (error: Error & { response?: string | undefined }) => {
       const said = error.response ? `it answered ${error.response.slice(0, 3)}` : error.message
       reject(new UpstreamUnavailable(said))
@@ -282,7 +293,6 @@ export async function openUpstream(
       else resolve()
     })
   })
-  const opened = opener as unknown as Opened
   const socket = opened._socket
   if (!socket || opened._responseQueue.length > 0 || opened._remainder !== '') {
     opener.close()

@@ -1,12 +1,7 @@
 /** Connections to the upstream, kept open between transactions. Those with a client's identity never come here. */
 import type { Deadlines, Timed } from './deadlines.ts'
 import type { RelayLimits } from './limits.ts'
-import {
-  openUpstream,
-  type UpstreamAddress,
-  type UpstreamConnection,
-  UpstreamUnavailable,
-} from './upstream-connection.ts'
+import { openUpstream, type UpstreamAddress, type UpstreamConnection } from './upstream-connection.ts'
 
 export interface UpstreamHooks {
   /** Tells how an attempt to connect went; undefined when it went well. */
@@ -21,7 +16,7 @@ export class UpstreamPool implements Timed {
   readonly #limits: RelayLimits
   readonly #deadlines: Deadlines
   readonly #hooks: UpstreamHooks
-  /** Word in our own EHLO reply by which we know ourselves. */
+  /** Word in our own greeting by which we know ourselves. */
   readonly #ownToken: string
   readonly #idle: UpstreamConnection[] = []
   readonly #busy = new Set<UpstreamConnection>()
@@ -123,17 +118,11 @@ export class UpstreamPool implements Timed {
   async #open(): Promise<UpstreamConnection> {
     let connection
     try {
-      connection = await openUpstream(this.#address, this.#limits, this.#deadlines)
+      connection = await openUpstream(this.#address, this.#ownToken, this.#limits, this.#deadlines)
     } catch (error) {
       this.#probeAt = performance.now() + probeMs
       this.#hooks.connected((error as Error).message)
       throw error
-    }
-    if (connection.greeting.includes(this.#ownToken)) {
-      connection.destroy()
-      const trouble = 'it is this wrapper itself: --out-hostport leads back to --in-hostport'
-      this.#hooks.connected(trouble)
-      throw new UpstreamUnavailable(trouble)
     }
     this.#probeAt = Number.POSITIVE_INFINITY
     this.#hooks.connected(undefined)
