@@ -46,6 +46,9 @@ const rawText = new Set(['script', 'style', 'title', 'textarea', 'xmp', 'iframe'
 /** Elements that a document may begin with before its body begins. */
 const beforeBody = new Set(['html', 'head', 'meta', 'title', 'style', 'link', 'base', 'script', 'noscript', 'template'])
 
+/** Attributes of one tag that are read; a tag with more is ambiguous. */
+const attributesMax = 256
+
 const space = 1
 const slash = 2
 const greater = 4
@@ -160,6 +163,10 @@ export function readAttributes(
   while (at < length) {
     while (at < length && (kinds[bytes[at]!]! & (space | slash)) !== 0) at++
     if (bytes[at] === 0x3e) return { attributes, end: at + 1, ambiguous }
+    if (attributes.length === attributesMax) {
+      const end = skipAttributes(html, bytes, at)
+      return end === -1 ? undefined : { attributes, end, ambiguous: true }
+    }
     const nameStart = at
     at++
     while (at < length && kinds[bytes[at]!] === 0) at++

@@ -41,6 +41,8 @@ export function parseContentType(value: string | undefined): ContentType {
 function boundaryOf(value: string): string | undefined {
   const match = boundaryParameter.exec(value)
   if (!match) return undefined
-  const boundary = (match[1] === undefined ? match[2] : match[1].replaceAll(/\\(.)/g, '$1'))?.replace(/[ \t]+$/, '')
-  return boundary === '' ? undefined : boundary
+  const boundary = match[1]?.replaceAll(/\\(.)/g, '$1') ?? match[2] ?? ''
+  let end = boundary.length
+  while (end > 0 && (boundary[end - 1] === ' ' || boundary[end - 1] === '\t')) end--
+  return end === 0 ? undefined : boundary.slice(0, end)
 }

@@ -8,11 +8,17 @@ export interface HeaderField {
   readonly end: number
 }
 
-const outerSpace = /^[ \t\r\n\v\f]+|[ \t\r\n\v\f]+$/g
-
 /** Removes ASCII white space at both ends. Unlike `trim` it leaves 0xA0, which is text in most charsets. */
 export function trimSpace(text: string): string {
-  return text.replace(outerSpace, '')
+  let start = 0
+  let end = text.length
+  while (start < end && isSpace(text.charCodeAt(start))) start++
+  while (end > start && isSpace(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
+function isSpace(char: number): boolean {
+  return char === 0x20 || (char >= 0x09 && char <= 0x0d)
 }
 
 export class HeaderBlock {
@@ -56,8 +62,9 @@ function splitFields(text: string): HeaderField[] {
   while (start < text.length) {
     let end = nextLine(text, start)
     while (end < text.length && (text[end] === ' ' || text[end] === '\t')) end = nextLine(text, end)
-    const colon = text.indexOf(':', start)
-    const name = text.slice(start, colon === -1 || colon >= end ? end : colon)
+    const field = text.slice(start, end)
+    const colon = field.indexOf(':')
+    const name = colon === -1 ? field : field.slice(0, colon)
     fields.push({ name: trimSpace(name).toLowerCase(), start, end })
     start = end
   }

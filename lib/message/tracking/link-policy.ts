@@ -5,6 +5,7 @@ import { urlUnitsMax } from '../../link/url-code.ts'
 import { decodeAttributeValue } from '../html/attribute-value.ts'
 import type { HtmlAttribute } from '../html/scan-html.ts'
 import { decodeText, isUtf8 } from '../mime/charset.ts'
+import { trimSpace } from '../mime/header-block.ts'
 
 /** Why a link is left as it is. */
 export type SkipReason =
@@ -136,8 +137,7 @@ export function urlHost(url: string): string | undefined {
 
 /** Removes what readers of HTML remove from a URL: white space around it, tabs and line ends within. */
 function trimUrl(value: string): string {
-  if (!/[\t\n\f\r ]/.test(value)) return value
-  return value.replaceAll(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, '').replaceAll(/[\t\n\r]+/g, '')
+  return /[\t\n\f\r ]/.test(value) ? trimSpace(value).replaceAll(/[\t\n\r]+/g, '') : value
 }
 
 function leftAlone(written: string): SkipReason {

@@ -32,13 +32,17 @@ export function messageIdentity(header: HeaderBlock): MessageIdentity {
   }
 }
 
-/** The header lines to be put on top, each with its line end; empty when the message has them all. */
-export function stampedLines(header: HeaderBlock, plan: TrackingPlan): string {
+/**
+ * The header lines to be put on top, each with its line end; empty when the message has them all.
+ *
+ * @param isSigned a signature is to stay valid: it may cover that there is no List-Unsubscribe
+ */
+export function stampedLines(header: HeaderBlock, plan: TrackingPlan, isSigned: boolean): string {
   const identity = messageIdentity(header)
   let lines = ''
   if (identity.messageId === undefined) lines += `${messageIdHeader}: ${plan.messageId}\r\n`
   if (identity.uuid === undefined) lines += `${uuidHeader}: ${plan.uuid}\r\n`
-  return lines + listUnsubscribeLines(header, plan)
+  return isSigned ? lines : lines + listUnsubscribeLines(header, plan)
 }
 
 /** Where stamped lines go: on top, but behind a first line that is no header of its own making. */

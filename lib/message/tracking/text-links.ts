@@ -12,7 +12,13 @@ export interface TextLink {
 
 // oxlint-disable-next-line no-control-regex -- control characters end a URL
 const candidate = /https?:\/\/[^\s<>"\u0000-\u001F]+/gi
-const closers: Readonly<Record<string, string>> = { ')': '(', ']': '[', '}': '{' }
+/** Longest URL in a text whose end is looked for, in characters. */
+const urlCharsMax = 8192
+const brackets: readonly (readonly [string, string])[] = [
+  ['(', ')'],
+  ['[', ']'],
+  ['{', '}'],
+]
 
 /** @param text one character a byte */
 export function textLinks(text: string): TextLink[] {
@@ -27,6 +33,10 @@ export function textLinks(text: string): TextLink[] {
       continue
     }
     const written = match[0].length
+    if (written > urlCharsMax) {
+      links.push({ start, end: start + written, clear: false, optOut: false })
+      continue
+    }
     const url = withoutPunctuation(match[0])
     const end = start + url.length
     // `<http://…` that goes on in the next line, a letter before it, or letters of another script behind it.
@@ -42,14 +52,21 @@ export function textLinks(text: string): TextLink[] {
 
 /** Punctuation at the end belongs to the sentence; a closing bracket does unless it was opened within. */
 function withoutPunctuation(url: string): string {
+  // How many more of each bracket are closed than opened.
+  const surplus = brackets.map(([open, close]) => count(url, close) - count(url, open))
   let end = url.length
   for (; end > 8; end--) {
-    const char = url[end - 1] ?? ''
+    const char = url.charAt(end - 1)
     if (/[.,;:!?'*_~|\\`]/.test(char)) continue
-    const opener = closers[char]
-    if (opener === undefined) break
-    const within = url.slice(0, end)
-    if (within.split(opener).length >= within.split(char).length) break
+    const kind = brackets.findIndex(([, close]) => close === char)
+    if (kind === -1 || (surplus[kind] ?? 0) <= 0) break
+    surplus[kind] = (surplus[kind] ?? 0) - 1
   }
   return url.slice(0, end)
+}
+
+function count(text: string, char: string): number {
+  let found = 0
+  for (let at = text.indexOf(char); at !== -1; at = text.indexOf(char, at + 1)) found++
+  return found
 }

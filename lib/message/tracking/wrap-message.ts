@@ -45,7 +45,6 @@ interface OpenText extends Omit<TextPart, 'body' | 'endsMessage'> {
   readonly headerEdits: readonly ByteEdit[]
 }
 
-const lineEnd = Buffer.from('\r\n')
 const emptyLine = Buffer.from('\r\n\r\n')
 const nothing = Buffer.alloc(0)
 
@@ -134,7 +133,7 @@ export class MessageWrapper {
     const start = this.#unit
     let headerEnd = start
     let bodyStart: number | undefined = start + 2
-    if (window.indexOf(lineEnd, start) !== start) {
+    if (window.text(start, start + 2) !== '\r\n') {
       const empty = window.indexOf(emptyLine, this.#headerScan)
       headerEnd = empty === -1 ? window.end : empty + 2
       bodyStart = empty === -1 ? undefined : empty + 4
@@ -187,7 +186,7 @@ export class MessageWrapper {
           edits.push({ start: start + field.start, end: start + field.end, bytes: nothing })
       }
     }
-    const stamped = stampedLines(header, plan)
+    const stamped = stampedLines(header, plan, isSigned)
     const place = start + stampPlace(header)
     if (stamped !== '') insert(edits, { start: place, end: place, bytes: Buffer.from(stamped, 'latin1') })
     this.#switches = optOuts.switches

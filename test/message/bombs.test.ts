@@ -1,0 +1,67 @@
+/** Messages made to stop a parser: delivered, and byte for byte where they pass a limit. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { wrapped } from '../support/wrapped.ts'
+
+const html = (body: string): string => `Content-Type: text/html\r\n\r\n${body}\r\n`
+const stamp = /^X-Sp-Message-Id: [^\r]+\r\nX-Sendpost-Message-UUID: [^\r]+\r\n/
+
+/** Name → message, and the reason it is left alone for; none where it is wrapped after all. */
+const bombs: Record<string, [string, string?]> = {
+  '300,000 nested div': [html(`${'<div>'.repeat(300_000)}<a href="http://e.example">x</a>`)],
+  '100,000 MIME parts': [
+    `Content-Type: multipart/mixed; boundary=b\r\n\r\n${'--b\r\n\r\nx\r\n'.repeat(100_000)}--b--\r\n`,
+    'too-many-parts',
+  ],
+  '200,000 header fields': [`${'X: y\r\n'.repeat(200_000)}\r\nbody\r\n`, 'header-too-large'],
+  'a folded field of 10 MB': [`X: y\r\n${` ${'z'.repeat(998)}\r\n`.repeat(10_000)}\r\nbody\r\n`, 'header-too-large'],
+  'HTML in one line of 50 MB': [html('x'.repeat(50_000_000)), 'body-too-large'],
+  '100,000 links': [html('<a href=http://e.example>'.repeat(80_000)), 'too-many-links'],
+  'comments that nothing ends': [html('<!--'.repeat(500_000))],
+  'empty comments': [html('<!---->'.repeat(280_000))],
+  'CDATA that nothing ends': [html('<![CDATA['.repeat(220_000))],
+  'quotes that nothing ends': [html('<a href="'.repeat(220_000))],
+  'tags that nothing ends': [html('<a '.repeat(600_000))],
+  'raw text that nothing ends': [html(`<script>${'</'.repeat(900_000)}`)],
+  'end tags within raw text': [html(`<script>${'</scrip>'.repeat(250_000)}`)],
+  'character references': [html(`<a href="http://e.example/${'&amp'.repeat(500_000)}">`)],
+  'one attribute name': [html(`<a ${'x'.repeat(2_000_000)}>`)],
+  'as many attributes': [html(`<a ${'x '.repeat(900_000)}>`)],
+  'lines that begin like delimiters': [
+    `Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n${'--\r\n'.repeat(400_000)}\r\n--b--\r\n`,
+  ],
+  'preheaders without end': [html(`<body>${'<div style="display:none">'.repeat(70_000)}`)],
+  'quoted-printable escapes': [
+    `Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n${'=3D'.repeat(600_000)}\r\n`,
+  ],
+  'quoted-printable padding': [
+    `Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n${'x\t \r\n'.repeat(350_000)}\r\n`,
+  ],
+  'semicolons in a Content-Type': [`Content-Type: multipart/mixed${'; boundary'.repeat(20_000)}\r\n\r\nbody\r\n`],
+  'parentheses in a Content-Type': [`Content-Type: ${'('.repeat(200_000)}\r\n\r\nbody\r\n`],
+  'text of URLs and brackets': [
+    `Content-Type: text/plain\r\n\r\n${'http://e.example/'.repeat(3)}${')'.repeat(1_900_000)}\r\n`,
+  ],
+}
+
+let nested = 'Content-Type: text/plain\r\n\r\nx\r\n'
+for (let level = 0; level < 2000; level++)
+  nested = `Content-Type: multipart/mixed; boundary=b${level}\r\n\r\n--b${level}\r\n${nested}--b${level}--\r\n`
+bombs['2,000 nested multiparts'] = [nested, 'too-deep']
+
+for (const [name, [message, reason]] of Object.entries(bombs)) {
+  test(`a bomb is delivered: ${name}`, () => {
+    const bytes = Buffer.from(message, 'latin1')
+    const cuts = Array.from({ length: Math.floor(bytes.length / 65_536) }, (_, index) => (index + 1) * 65_536)
+    const { bytes: out, text, report } = wrapped(bytes, { cuts, plan: { trackInitialOpen: true, trackText: true } })
+    assert.equal(report.failure, undefined)
+    if (reason !== undefined) {
+      assert.deepEqual(Object.keys(report.skipped), [reason])
+      assert.ok(out.subarray(-bytes.length).equals(bytes))
+      return
+    }
+    const rest = text.replace(stamp, '').replaceAll(/<span(?:\r\n)?><img [^>]+><\/span>(?:\r\n(?!--))?/g, '')
+    if (report.links === 0 && !message.includes('quoted-printable')) assert.ok(rest === message)
+    assert.ok(out.length >= bytes.length)
+  })
+}
