@@ -195,7 +195,10 @@ export class EventConsumer {
           ...this.#options,
           onEntries: (partition, entries) => this.#arrived(partition, entries),
           onIdle: reader => reader.start(this.#wanted),
-          onLost: partition => this.#unsure.add(partition),
+          onLost: partition => {
+            this.#unsure.add(partition)
+            this.#tend()
+          },
           createGroup: partition => this.#createGroup(partition),
         }),
       )
@@ -243,7 +246,7 @@ export class EventConsumer {
       try {
         if (this.#unsure.has(partition)) {
           this.#unsure.delete(partition)
-          this.#tookOver(await this.#leases.recoverOwn(partition))
+          await this.#leases.recoverOwn(partition, events => this.#tookOver(events))
         }
         this.#tookOver(await this.#leases.takeOver(partition, idsMax))
       } catch (error) {

@@ -100,12 +100,11 @@ export class Leases {
 
   /**
    * What Redis holds for this consumer and it does not know of, because an answer was lost or it had the same name in a
-   * former life.
-   * @throws Error when Redis does not answer, or has no such group
+   * former life. They are in hand then.
+   * @throws Error when Redis does not answer, or has no such group; what was found before that was handed over
    */
-  async recoverOwn(partition: number): Promise<QueuedEvent[]> {
+  async recoverOwn(partition: number, onFound: (events: readonly QueuedEvent[]) => void): Promise<void> {
     const { events } = partitionKeys(partition)
-    const found: QueuedEvent[] = []
     for (let after = '0'; ;) {
       const reply = (await answered(
         this.#connection.redis.xreadgroup(
@@ -121,9 +120,9 @@ export class Leases {
         commandMs,
       )) as [key: string, entries: EntryReply[]][] | null
       const entries = reply?.[0]?.[1] ?? []
-      found.push(...(await this.#receive(partition, entries)))
+      onFound(await this.#receive(partition, entries))
       const last = entries.at(-1)
-      if (!last) return found
+      if (!last) return
       after = last[0]
     }
   }

@@ -85,6 +85,9 @@ function watch(redis: Redis, { log, health }: RedisHooks): void {
 /** What went wrong, without what was sent: the arguments of a command may hold recipients or the password. */
 export function redisReason(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException
+  // How ioredis says that it is not connected, and that it was while the command was under way.
+  if (/^(?:Stream isn't writeable|Connection is closed)/.test(message)) return 'not connected'
+  if (message.startsWith('Reached the max retries')) return 'the connection was closed'
   return code ?? message.split(/\n|, with args/)[0]!.slice(0, 120)
 }
 
