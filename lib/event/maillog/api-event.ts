@@ -31,6 +31,13 @@ export function rfc3339(micros: number): string | undefined {
   if (!Number.isFinite(micros) || Math.abs(micros) >= 253_402_300_800_000_000) return undefined
   const seconds = Math.floor(micros / 1_000_000)
   const fraction = micros - seconds * 1_000_000
-  const text = new Date(seconds * 1000).toISOString().slice(0, 19)
+  // Many events share their second.
+  if (seconds !== cache.seconds) {
+    cache.seconds = seconds
+    cache.text = new Date(seconds * 1000).toISOString().slice(0, 19)
+  }
+  const { text } = cache
   return fraction === 0 ? `${text}Z` : `${text}.${String(Math.floor(fraction)).padStart(6, '0')}Z`
 }
+
+const cache = { seconds: Number.NaN, text: '' }

@@ -18,6 +18,8 @@ import type { Outcome, OutcomeType } from './outcome.ts'
 import { QueueEntry, restoreEntry, saveEntry, uuidRank, type Pending, type PendingOutcome } from './queue-entry.ts'
 import { isQueueId, queueIdEnd } from './queue-id.ts'
 import { isNearAddress, relayAddress } from './relay.ts'
+import { PendingRecipients } from './pending-recipients.ts'
+import { SharedWords } from './shared-words.ts'
 import { smtpReplyCode } from './smtp-reply.ts'
 import { readStatusLine, type StatusLine } from './status-line.ts'
 
@@ -93,6 +95,8 @@ export class Correlator {
   readonly #report: (outcome: Outcome) => void
   readonly #nowMs: () => number
   readonly #hosts = new Map<string, Map<string, QueueEntry>>()
+  /** Relays and codes, which are few. */
+  readonly #words = new SharedWords(4096)
   readonly counts: CorrelatorCounts = { withoutUuid: 0, evicted: 0, expired: 0 }
   /** The message of the line that was read last, for explanations. */
   entry: QueueEntry | undefined
@@ -134,7 +138,7 @@ export class Correlator {
     this.entry = entry
     switch (line.charCodeAt(at)) {
       case 116: // t
-        if (line.startsWith('to=', at)) return this.#status(read, at, queueId, entry)
+        if (line.startsWith('to=', at)) return this.#status(read, at, entry)
         break
       case 99: // c
         if (line.startsWith('client=', at)) return this.#client(read, at, queueId)
@@ -306,7 +310,7 @@ export class Correlator {
     return 'correlation'
   }
 
-  #status(read: LogLine, at: number, queueId: string, entry: QueueEntry | undefined): LineVerdict {
+  #status(read: LogLine, at: number, entry: QueueEntry | undefined): LineVerdict {
     const { line } = read
     const found = readStatusLine(line, at, read.to)
     if (!found) return 'malformed'
@@ -316,15 +320,12 @@ export class Correlator {
     if (!entry) return 'orphan'
     if (entry.notification || (entry.nullSender && entry.uuid === undefined)) return 'notification'
     const text = keptText(line, found.textFrom, found.textEnd)
-    if (type === 'delivered' && this.#isHop(entry, text, line.slice(found.relayFrom, found.relayEnd))) {
-      if (entry.pending) entry.pending.delete(recipientKey(outcomeOf(read, found, queueId, status, type, text)))
-      return 'hop'
-    }
-    const outcome = outcomeOf(read, found, queueId, status, type, text)
-    const key = recipientKey(outcome)
-    const before = entry.pending?.get(key)
+    const outcome = this.#outcome(read, found, entry.queueId, status, type, text)
+    const { to, origTo, relay } = outcome.log
+    const before = entry.pending?.get(to, origTo)
     if (type === 'delivered' || type === 'bounced') {
-      entry.pending?.delete(key)
+      entry.pending?.delete(to, origTo)
+      if (type === 'delivered' && this.#isHop(entry, text, relay)) return 'hop'
       return this.#tell(entry, outcome)
     }
     // Kept until a final result, for an expiry names no recipient.
@@ -337,24 +338,31 @@ export class Correlator {
         : this.#clockMs - before.reportedAtMs >= this.#options.deferredIntervalMs ||
           this.#options.deferredIntervalMs === 0)
     const pending: Pending = {
-      outcome,
+      to,
+      origTo,
+      relay,
+      dsn: outcome.log.dsn,
+      code: outcome.code,
+      description: text,
       reportedAtMs: due ? this.#clockMs : (before?.reportedAtMs ?? this.#clockMs),
       softReported: soft || before?.softReported === true,
     }
-    entry.pending ??= new Map()
-    if (again || entry.pending.size < recipientsMax) entry.pending.set(key, pending)
+    entry.pending ??= new PendingRecipients()
+    if (again || entry.pending.size < recipientsMax) entry.pending.set(pending)
     return due ? this.#tell(entry, outcome) : 'repeat'
   }
 
   #expire(read: LogLine, entry: QueueEntry | undefined, status: string): LineVerdict {
     if (!entry) return 'orphan'
     let verdict: LineVerdict = 'correlation'
-    for (const { outcome } of entry.pending?.values() ?? []) {
+    for (const { to, origTo, relay, dsn, code, description } of entry.pending?.all() ?? []) {
       verdict = this.#tell(entry, {
-        ...outcome,
         type: 'soft_bounced',
         at: read.at,
-        log: { ...outcome.log, status },
+        recipient: origTo ?? to,
+        ...(code !== undefined && { code }),
+        description,
+        log: { queueId: entry.queueId, to, ...(origTo !== undefined && { origTo }), relay, dsn, status },
       })
     }
     entry.pending = undefined
@@ -410,6 +418,34 @@ export class Correlator {
       for (const outcome of held) this.#report({ ...outcome, uuid })
     }
     for (const child of children ?? []) this.#identify(child, uuid, rank)
+  }
+
+  #outcome(
+    { line, at }: LogLine,
+    found: StatusLine,
+    queueId: string,
+    status: string,
+    type: OutcomeType,
+    description: string,
+  ): PendingOutcome {
+    const to = keptText(line, found.toFrom, found.toEnd)
+    const origTo = found.origToFrom === -1 ? undefined : keptText(line, found.origToFrom, found.origToEnd)
+    const code = smtpReplyCode(description, type === 'delivered')
+    return {
+      type,
+      at,
+      recipient: origTo ?? to,
+      ...(code !== undefined && { code }),
+      description,
+      log: {
+        queueId,
+        to,
+        ...(origTo !== undefined && { origTo }),
+        relay: this.#words.of(line.slice(found.relayFrom, found.relayEnd)),
+        dsn: this.#words.of(line.slice(found.dsnFrom, found.dsnEnd)),
+        status: this.#words.of(status),
+      },
+    }
   }
 
   #tell(entry: QueueEntry, outcome: PendingOutcome): LineVerdict {
@@ -519,38 +555,6 @@ const statusTypes = new Map<string, OutcomeType>([
   ['SOFTBOUNCE', 'soft_bounced'],
 ])
 const probeWords = new Set(['deliverable', 'undeliverable', 'undeliverable-but-not-cached'])
-
-function outcomeOf(
-  { line, at }: LogLine,
-  found: StatusLine,
-  queueId: string,
-  status: string,
-  type: OutcomeType,
-  description: string,
-): PendingOutcome {
-  const to = keptText(line, found.toFrom, found.toEnd)
-  const origTo = found.origToFrom === -1 ? undefined : keptText(line, found.origToFrom, found.origToEnd)
-  const code = smtpReplyCode(description, type === 'delivered')
-  return {
-    type,
-    at,
-    recipient: origTo ?? to,
-    ...(code !== undefined && { code }),
-    description,
-    log: {
-      queueId: keptText(queueId, 0, queueId.length),
-      to,
-      ...(origTo !== undefined && { origTo }),
-      relay: keptText(line, found.relayFrom, found.relayEnd),
-      dsn: keptText(line, found.dsnFrom, found.dsnEnd),
-      status: keptText(status, 0, status.length),
-    },
-  }
-}
-
-function recipientKey({ log }: PendingOutcome): string {
-  return log.origTo === undefined ? log.to : `${log.to} ${log.origTo}`
-}
 
 function endsWith(line: string, to: number, words: string): boolean {
   return line.startsWith(words, to - words.length)

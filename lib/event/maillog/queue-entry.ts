@@ -1,20 +1,29 @@
 /** What is known of one message while it is in the queue. */
 import type { Outcome } from './outcome.ts'
+import { PendingRecipients } from './pending-recipients.ts'
 
 /** How sure a UUID is: the header names it; a message-id merely contains one. */
 export const uuidRank = { none: 0, messageId: 1, header: 2 } as const
 
-/** The last failed attempt for a recipient that is still to be delivered. */
+/** An outcome whose message may not have a UUID yet. */
+export type PendingOutcome = Omit<Outcome, 'uuid'>
+
+/**
+ * The last failed attempt for a recipient that is still to be delivered. There may be hundreds of thousands: no more
+ * members than an expiry needs.
+ */
 export interface Pending {
-  readonly outcome: PendingOutcome
+  readonly to: string
+  readonly origTo: string | undefined
+  readonly relay: string
+  readonly dsn: string
+  readonly code: number | undefined
+  readonly description: string
   /** When it was last reported, Unix ms. */
   reportedAtMs: number
   /** Its SOFTBOUNCE was reported. */
   softReported: boolean
 }
-
-/** An outcome whose message may not have a UUID yet. */
-export type PendingOutcome = Omit<Outcome, 'uuid'>
 
 export class QueueEntry {
   readonly host: string
@@ -35,8 +44,8 @@ export class QueueEntry {
   touchedMs: number
   /** When it left the queue, Unix ms by the log; 0 while it is there. */
   removedMs = 0
-  /** Recipients that wait for another attempt. */
-  pending: Map<string, Pending> | undefined = undefined
+  /** The recipients that wait for another attempt; most messages have one. */
+  pending: PendingRecipients | undefined = undefined
   /** Results that wait for the UUID. */
   held: PendingOutcome[] | undefined = undefined
   /** The messages that this one went on as, while its UUID is not known. */
@@ -62,7 +71,7 @@ export function saveEntry(entry: QueueEntry): string {
     ...(entry.notification && { n: 1 }),
     ...(entry.clientAddress !== undefined && { c: entry.clientAddress }),
     ...(entry.removedMs !== 0 && { r: entry.removedMs }),
-    ...(entry.pending && entry.pending.size > 0 && { p: [...entry.pending] }),
+    ...(entry.pending && entry.pending.size > 0 && { p: [...entry.pending.all()] }),
     ...(entry.held && { w: entry.held }),
     ...(entry.children && { g: entry.children.map(child => child.queueId) }),
   })
@@ -79,7 +88,7 @@ interface SavedEntry {
   n?: 1
   c?: string
   r?: number
-  p?: [string, Pending][]
+  p?: Pending[]
   w?: PendingOutcome[]
   g?: string[]
 }
@@ -95,7 +104,10 @@ export function restoreEntry(line: string, serial: number): { entry: QueueEntry;
   entry.notification = saved.n === 1
   entry.clientAddress = saved.c
   entry.removedMs = saved.r ?? 0
-  if (saved.p) entry.pending = new Map(saved.p)
+  if (saved.p) {
+    entry.pending = new PendingRecipients()
+    for (const pending of saved.p) entry.pending.set(pending)
+  }
   entry.held = saved.w
   return { entry, childIds: saved.g ?? [] }
 }
