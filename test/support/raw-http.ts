@@ -9,8 +9,16 @@ export interface RawAnswer {
   readonly text: string
 }
 
-/** Sends bytes on a connection of their own and reads until the other side closes or `idleMs` pass without a byte. */
-export async function rawRequest(port: number, bytes: string | Buffer, idleMs = 15_000): Promise<RawAnswer> {
+/**
+ * Sends bytes on a connection of their own and reads until the other side closes or `idleMs` pass without a byte.
+ * @param isLast says after the bytes that nothing more will come
+ */
+export async function rawRequest(
+  port: number,
+  bytes: string | Buffer,
+  idleMs = 15_000,
+  isLast = false,
+): Promise<RawAnswer> {
   const socket = connect(port, '127.0.0.1')
   const chunks: Buffer[] = []
   await new Promise<void>(resolve => {
@@ -18,7 +26,9 @@ export async function rawRequest(port: number, bytes: string | Buffer, idleMs = 
     socket.on('data', chunk => chunks.push(chunk))
     socket.on('error', () => undefined)
     socket.once('close', () => resolve())
-    socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes)
+    const sent = typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes
+    if (isLast) socket.end(sent)
+    else socket.write(sent)
   })
   return parseAnswer(Buffer.concat(chunks).toString('latin1'))
 }

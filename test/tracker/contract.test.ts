@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict'
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
+import * as fc from 'fast-check'
 import { newMessageId } from '../../lib/record/message-id.ts'
 import { keyLine } from '../support/link-keys.ts'
 import { until } from '../support/process.ts'
 import { queuedEngagements } from '../support/queued-events.ts'
 import { rawRequest } from '../support/raw-http.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
+import { sized } from '../support/soak.ts'
 import { startTracker, type TestTracker } from '../support/tracker.ts'
 
 let redis: TestRedis
@@ -147,6 +149,53 @@ test('HTTP/1.1 200 comes without a body that the client did not ask for, in orde
   assert.deepEqual(
     text.match(/HTTP\/1\.1 \d{3}/g),
     ['200', '404', '302', '200'].map(status => `HTTP/1.1 ${status}`),
+  )
+})
+
+test('no bytes are answered 5xx, and none but a valid link leads anywhere', async () => {
+  const bases = [
+    line('GET', tracker.path({ action: 'open' }), 'User-Agent: x\r\nX-Forwarded-For: 1.2.3.4\r\n'),
+    `${line('POST', tracker.path({ action: 'list_unsubscribe' }), 'Content-Length: 26\r\n')}List-Unsubscribe=One-Click`,
+    `${line('POST', '/x', 'Transfer-Encoding: chunked\r\n')}5\r\nhello\r\n0\r\n\r\n`,
+    line('GET', '/robots.txt'),
+  ]
+  const put = fc.oneof(
+    fc.string({ unit: fc.integer({ min: 0, max: 255 }).map(byte => String.fromCharCode(byte)), maxLength: 6 }),
+    fc.constantFrom(
+      '\r\n',
+      '\r\n\r\n',
+      '\n',
+      '\0',
+      '%',
+      '%00',
+      '/',
+      '//',
+      '?',
+      '#',
+      ':',
+      ' ',
+      '\t',
+      '=',
+      '-1',
+      '99999999999',
+    ),
+  )
+  const changed = fc
+    .tuple(fc.constantFrom(...bases), fc.array(fc.tuple(fc.nat(), fc.nat(8), put), { maxLength: 4 }))
+    .map(([base, changes]) => {
+      let text = base
+      for (const [where, drop, add] of changes) {
+        const at = where % (text.length + 1)
+        text = text.slice(0, at) + add + text.slice(at + drop)
+      }
+      return text
+    })
+  await fc.assert(
+    fc.asyncProperty(changed, async bytes => {
+      const { text } = await rawRequest(tracker.port, bytes, 3000, true)
+      assert.doesNotMatch(text, /HTTP\/1\.1 5\d\d|\r\nLocation:/)
+    }),
+    { numRuns: sized(400, 100_000) },
   )
 })
 

@@ -5,6 +5,7 @@ import { newMessageId } from '../../lib/record/message-id.ts'
 import { freePort, until } from '../support/process.ts'
 import { queuedEngagements } from '../support/queued-events.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
+import { sized } from '../support/soak.ts'
 import { startTracker, type TestTracker } from '../support/tracker.ts'
 
 /** Clicks `count` new links at once; all must lead where they should. Gives their message ids. */
@@ -126,9 +127,10 @@ test('what was answered is kept when the tracker is killed, with Redis and witho
   const tracker = await startTracker({ redisUrl: redis.url })
   const answered: string[] = []
   try {
-    for (let round = 0; round < 6; round++) {
-      if (round === 2) await redis.kill('SIGKILL')
-      if (round === 4) await redis.restart()
+    for (let round = 0; round < sized(6, 200); round++) {
+      // Two with Redis, two without, two with it again.
+      if (round % 6 === 2) await redis.kill('SIGKILL')
+      if (round % 6 === 4) await redis.restart()
       const stop = new AbortController()
       const clickers = Array.from({ length: 8 }, async () => {
         while (!stop.signal.aborted) {
@@ -156,7 +158,7 @@ test('what was answered is kept when the tracker is killed, with Redis and witho
         const found = new Set(events.map(event => event.messageId))
         return answered.every(id => found.has(id)) && events
       },
-      30_000,
+      sized(30_000, 300_000),
       50,
     )
     const idOf = new Map<string, string>()

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { freePort, until } from '../support/process.ts'
 import { slowClient } from '../support/raw-http.ts'
+import { sized } from '../support/soak.ts'
 import { startTracker } from '../support/tracker.ts'
 
 /** Connections of each kind. */
-const clients = 150
+const clients = sized(150, 500)
 
 test('slow clients are shown out, and others are answered meanwhile', async () => {
   const tracker = await startTracker({ redisUrl: `redis://127.0.0.1:${await freePort()}` })
