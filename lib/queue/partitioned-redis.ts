@@ -14,6 +14,8 @@ export interface PartitionedRedisOptions extends RedisHooks {
 
 /** How long a start waits for Redis before it goes on without, in milliseconds. */
 const startMsMax = 2_000
+/** Failed connections after which it does so at once. */
+const startFailuresMax = 3
 /** How often a Redis that is not fit is looked at again, in milliseconds: its settings can be changed while it runs. */
 const recheckMs = 2_000
 
@@ -25,6 +27,7 @@ export class PartitionedRedis {
   appendOnly: boolean | undefined
   #isPrepared = false
   #isAgreed = false
+  #failures = 0
   readonly #options: PartitionedRedisOptions
   readonly #settled: Promise<void>
   #settle: (refused?: StartError) => void = () => undefined
@@ -37,11 +40,14 @@ export class PartitionedRedis {
     })
     this.redis = connectRedis(options.redisUrl, options.role, options)
     this.redis.on('ready', () => void this.#prepare())
-    this.redis.on('close', () => (this.#isPrepared = false))
+    this.redis.on('close', () => {
+      this.#isPrepared = false
+      if (++this.#failures >= startFailuresMax) this.#settle()
+    })
   }
 
   /**
-   * Settles when Redis was checked, or after 2 s when it is away: then it is checked when it comes.
+   * Settles when Redis was checked, or when it is away (three attempts, 2 s): then it is checked when it comes.
    * @throws {StartError} when it can't hold the queue (see `checkRedis`)
    */
   static async open(options: PartitionedRedisOptions): Promise<PartitionedRedis> {
