@@ -2,11 +2,21 @@
  * A message on its way to the upstream, from the 354 to the final reply. It is rewritten as it goes; after its final dot
  * nothing is done but waiting for the reply, for whoever dies between the two leaves a duplicate behind (RFC 1047).
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DotStuffer } from './dot-stuffing.ts'
 import { troubleReply, type RelayContext } from './relay-context.ts'
 import { isPositive, type Reply } from './reply.ts'
 import type { Copy, Rewriter } from './rewriting.ts'
 import { type UpstreamConnection, UpstreamLost } from './upstream-connection.ts'
+
+/** How long a message may be rewritten at a stretch. */
+const turnMsMax = 10
+
+interface Rewritten {
+  readonly pieces: readonly Buffer[]
+  readonly bytes: number
+  readonly rewriter: Rewriter
+}
 
 export class Delivery {
   readonly #context: RelayContext
@@ -51,11 +61,11 @@ export class Delivery {
 
   /** Sends a collected message with its final dot at once, and waits for the reply. */
   async sendWhole(pieces: readonly Buffer[]): Promise<Reply> {
-    let rewritten = this.#rewrite(pieces, this.#copy)
+    let rewritten = await this.#rewrite(pieces, this.#copy)
     const { size } = this.#connection.capabilities
     // What the upstream takes unwrapped must not be refused for what wrapping has added.
     if (size && rewritten.bytes > size && total(pieces) <= size) {
-      rewritten = this.#rewrite(pieces, { ...this.#copy, stampOnly: true })
+      rewritten = await this.#rewrite(pieces, { ...this.#copy, stampOnly: true })
     }
     const out: Buffer[] = []
     this.#stuff(rewritten.pieces, out)
@@ -63,10 +73,17 @@ export class Delivery {
     return this.#conclude(out, rewritten.rewriter)
   }
 
-  #rewrite(pieces: readonly Buffer[], copy: Copy): { pieces: Buffer[]; bytes: number; rewriter: Rewriter } {
+  async #rewrite(pieces: readonly Buffer[], copy: Copy): Promise<Rewritten> {
     const rewriter = this.#context.rewriting.begin(copy)
     const out: Buffer[] = []
-    for (const piece of pieces) out.push(...rewriter.write(piece))
+    let since = performance.now()
+    for (const piece of pieces) {
+      out.push(...rewriter.write(piece))
+      if (performance.now() - since < turnMsMax) continue
+      // Other sessions have their turn before a large message goes on.
+      await nextTurn()
+      since = performance.now()
+    }
     out.push(...rewriter.end())
     return { pieces: out, bytes: total(out), rewriter }
   }
