@@ -32,17 +32,13 @@ export function messageIdentity(header: HeaderBlock): MessageIdentity {
   }
 }
 
-/**
- * The header lines to be put on top, each with its line end; empty when the message has them all.
- *
- * @param isSigned a signature is to stay valid: it may cover that there is no List-Unsubscribe
- */
-export function stampedLines(header: HeaderBlock, plan: TrackingPlan, isSigned: boolean): string {
+/** The id headers that the message lacks, each with its line end. */
+export function identityLines(header: HeaderBlock, plan: TrackingPlan): string {
   const identity = messageIdentity(header)
-  let lines = ''
-  if (identity.messageId === undefined) lines += `${messageIdHeader}: ${plan.messageId}\r\n`
-  if (identity.uuid === undefined) lines += `${uuidHeader}: ${plan.uuid}\r\n`
-  return isSigned ? lines : lines + listUnsubscribeLines(header, plan)
+  return (
+    (identity.messageId === undefined ? `${messageIdHeader}: ${plan.messageId}\r\n` : '') +
+    (identity.uuid === undefined ? `${uuidHeader}: ${plan.uuid}\r\n` : '')
+  )
 }
 
 /** Where stamped lines go: on top, but behind a first line that is no header of its own making. */
@@ -52,7 +48,8 @@ export function stampPlace(header: HeaderBlock): number {
   return first !== undefined && /^(?:[ \t]|>*From )/.test(header.text) ? first.end : 0
 }
 
-function listUnsubscribeLines(header: HeaderBlock, plan: TrackingPlan): string {
+/** RFC 2369 and RFC 8058; empty when the generator set its own, or none is wanted. */
+export function listUnsubscribeLines(header: HeaderBlock, plan: TrackingPlan): string {
   const wanted = plan.listUnsubscribe
   if (!wanted || header.has('list-unsubscribe')) return ''
   const uris: string[] = []

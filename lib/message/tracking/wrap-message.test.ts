@@ -263,6 +263,11 @@ test('List-Unsubscribe is stamped when the generator set none', () => {
     plan: { listUnsubscribe: { https: true }, linkFor: () => 'http://t.example/x' },
   })
   assert.equal(below(http.text), crlf('From: a@b\n\nx\n'))
+  const failing = wrapped('From: a@b\n\nx\n', { plan: { ...plan, linkFor: () => assert.fail('no keys') } })
+  assert.equal(below(failing.text), crlf('From: a@b\n\nx\n'))
+  assert.equal(failing.report.failure, 'no keys')
+  const signed = 'DKIM-Signature: v=1\n\nx\n'
+  assert.equal(below(wrapped(signed, { plan }).text), crlf(signed))
 })
 
 test('limits leave alone what passes them, and say so', () => {

@@ -15,7 +15,7 @@ import { defaultLimits, type WrapLimits } from './limits.ts'
 import { urlHost } from './link-policy.ts'
 import { applyOptOutHeaders, isOptOutHeader } from './opt-out-headers.ts'
 import { partKind } from './part-kind.ts'
-import { stampedLines, stampPlace } from './stamp.ts'
+import { identityLines, listUnsubscribeLines, stampPlace } from './stamp.ts'
 import type { TrackingPlan, TrackingSwitches } from './tracking-plan.ts'
 import { wrapPart, type TextPart } from './wrap-part.ts'
 import { WrapTally, type WrapReport } from './wrap-report.ts'
@@ -186,7 +186,7 @@ export class MessageWrapper {
           edits.push({ start: start + field.start, end: start + field.end, bytes: nothing })
       }
     }
-    const stamped = stampedLines(header, plan, isSigned)
+    const stamped = identityLines(header, plan) + (isSigned ? '' : this.#listUnsubscribe(header, plan))
     const place = start + stampPlace(header)
     if (stamped !== '') insert(edits, { start: place, end: place, bytes: Buffer.from(stamped, 'latin1') })
     this.#switches = optOuts.switches
@@ -201,6 +201,16 @@ export class MessageWrapper {
     }
     this.#handOnEdited(edits)
     this.#mode = 'rest'
+  }
+
+  /** A failure here must not cost the message its id. */
+  #listUnsubscribe(header: HeaderBlock, plan: TrackingPlan): string {
+    try {
+      return listUnsubscribeLines(header, plan)
+    } catch (error) {
+      this.#fail(error)
+      return ''
+    }
   }
 
   #beginPart(header: HeaderBlock, start: number, bodyStart: number, headerEdits: readonly ByteEdit[]): void {
@@ -309,10 +319,14 @@ export class MessageWrapper {
     }
   }
 
-  /** The rest passes through. What was due at the message's header in any case still happens. */
-  #giveUp(error: unknown): void {
+  #fail(error: unknown): void {
     this.#tally.skip('error')
     this.#tally.failure = error instanceof Error ? error.message : String(error)
+  }
+
+  /** The rest passes through. What was due at the message's header in any case still happens. */
+  #giveUp(error: unknown): void {
+    this.#fail(error)
     if (this.#text) this.#handOnEdited(this.#text.headerEdits)
     this.#text = undefined
     this.#mode = 'rest'
