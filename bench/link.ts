@@ -21,10 +21,11 @@ const keys = new LinkKeys([
 ])
 
 const slugs = ['spring-offers', 'blue-suede-shoes', 'how-to-pack', 'last-chance', 'new-arrivals', 'your-order']
-const variety = 500
-/** URLs of a kind, all different, so that nothing can be remembered from one to the next. */
+/** So many different ones that none is remembered from one time to the next. */
+const variety = linksARound
 const kinds: Readonly<Record<string, (index: number) => string>> = {
   short: index => `https://www.example.com/${slugs[index % 6]}/${index}`,
+  'short, a campaign': index => `https://www.example.com/${slugs[index % 6]}/${index % 25}`,
   middle: index =>
     `https://shop.example.com/products/${slugs[index % 6]}-${index}?utm_source=newsletter&utm_medium=email&utm_campaign=spring_${index}`,
   'long, random token': index =>

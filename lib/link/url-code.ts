@@ -8,6 +8,7 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { decodeText } from './decode-text.ts'
 import { encodeText } from './encode-text.ts'
+import { Recently } from './recently.ts'
 import { textUnitsMax } from './text-code.ts'
 
 export interface EncodedUrl {
@@ -26,8 +27,21 @@ const randomDistinctMin = 50
 const randomRatioMin = 0.9
 const randomRatioMax = 1.03
 
+/** The messages of a campaign share most of their URLs. At most 2,048 of up to 512 units: some 3 MB. */
+const recently = new Recently<EncodedUrl>(1024)
+const rememberedUnitsMax = 512
+
 /** @throws RangeError for a URL of more than `urlUnitsMax` */
 export function encodeUrl(url: string): EncodedUrl {
+  if (url.length > rememberedUnitsMax) return encode(url)
+  const known = recently.get(url)
+  if (known) return known
+  const encoded = encode(url)
+  recently.set(url, encoded)
+  return encoded
+}
+
+function encode(url: string): EncodedUrl {
   const characters = encodeText(url)
   if (characters.length < triedCharsMin || isRandom(url, characters) || !url.isWellFormed())
     return { characters, deflated: false }
