@@ -1,6 +1,8 @@
 /** What a tracker answers over real connections: to browsers, mail services, and those who try. */
 import assert from 'node:assert/strict'
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { after, before, test } from 'node:test'
 import * as fc from 'fast-check'
 import { newMessageId } from '../../lib/record/message-id.ts'
@@ -141,6 +143,35 @@ for (const [why, bytes, statuses] of strange) {
     assert.equal(answer.headers.get('location'), undefined)
   })
 }
+
+test('clients that vanish do no harm', async () => {
+  const path = tracker.path({ url: 'https://example.com/' })
+  const unsubscribe = tracker.path({ action: 'list_unsubscribe' })
+  const says = [
+    line('CONNECT', 'a.example:443'),
+    line('GET', path),
+    line('GET', path).repeat(20),
+    line('GET', path, 'Connection: upgrade\r\nUpgrade: x\r\n'),
+    line('POST', unsubscribe, 'Content-Length: 26\r\n'),
+    'GET /x HT',
+    '',
+  ]
+  await Promise.all(
+    says.flatMap(bytes =>
+      Array.from({ length: 20 }, async () => {
+        const socket = connect(tracker.port, '127.0.0.1')
+        socket.on('error', () => undefined)
+        await once(socket, 'connect')
+        const closed = once(socket, 'close')
+        if (bytes === '') socket.resetAndDestroy()
+        else socket.write(bytes, () => socket.resetAndDestroy())
+        await closed
+      }),
+    ),
+  )
+  assert.equal((await get(path)).status, 302)
+  assert.equal(await tracker.metric('tracker_failures_total'), 0)
+})
 
 test('HTTP/1.1 200 comes without a body that the client did not ask for, in order, when requests are pipelined', async () => {
   const paths = ['/robots.txt', '/nothing', tracker.path({ url: 'https://example.com/1' }), '/robots.txt']

@@ -44,7 +44,7 @@ export const unsubscribePage: Answer = page(
     'Unsubscribe?',
     `<form method="post">
 <input type="hidden" name="List-Unsubscribe" value="One-Click">
-<p>You will no longer receive these messages.</p>
+<p>Press the button, and you will no longer receive these messages.</p>
 <button type="submit">Unsubscribe</button>
 </form>`,
   ),

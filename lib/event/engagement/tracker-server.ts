@@ -2,7 +2,8 @@
  * The tracker's HTTP server: maps requests to decisions and answers to bytes, and nothing else.
  *
  * Every path is a token and every answer is complete before it is written, so there is nothing to route, parse or
- * serialise: plain node:http. Limits per address are left to the proxy in front; here nobody is refused for the
+ * serialise: plain node:http. A framework would cost a part of each request for that nothing, and bring answers of its
+ * own (fastify: 414 for a token of more than 100 characters, JSON for a bad escape) that had to be turned off. Limits per address are left to the proxy in front; here nobody is refused for the
  * company behind one address, and one request costs the same as another.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -65,10 +66,13 @@ export async function serveTracker(
     })
   })
   server.maxConnections = serverLimits.maxConnections
-  // An upgrade is not understood, so the request is answered as if it had not been asked for; CONNECT has no answer.
+  // An upgrade is not understood, so the request is answered as if it had not been asked for. After CONNECT the socket
+  // is nobody's: without a listener its error would end the process, and without an end it would stay.
   server.on('connect', (_, socket) => {
+    socket.on('error', () => undefined)
     socket.end(
       'HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD, POST\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+      () => socket.destroy(),
     )
   })
 
@@ -82,11 +86,16 @@ export async function serveTracker(
       decision = { answer: badRequest }
     }
     const finish = () => {
-      send(response, decision.answer, closing || body.length > formBytesMax)
-      hooks.answered(decision, request, (performance.now() - began) / 1000)
+      try {
+        send(response, decision.answer, closing || body.length > formBytesMax)
+        hooks.answered(decision, request, (performance.now() - began) / 1000)
+      } catch (error) {
+        hooks.failed(error)
+        response.destroy()
+      }
     }
     if (decision.event === undefined) finish()
-    else void hooks.record(decision.event).then(finish)
+    else void hooks.record(decision.event).catch(hooks.failed).then(finish)
   }
 
   await listen(server, at, reusePort)
