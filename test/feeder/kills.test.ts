@@ -14,9 +14,10 @@ const emptied = () => until('the queue to be empty', async () => (await rig.wait
 const short = ['--batch-bytes=20kB', '--request-timeout=1s', '--lease=2s']
 
 test('feeder killed again and again: every event arrives, repeats are bounded', async () => {
-  const issued = await rig.issue(2_000)
+  // SOAK_KILLS makes it longer.
+  const kills = Number(process.env['SOAK_KILLS'] ?? 5)
+  const issued = await rig.issue(400 * kills)
   rig.endpoint.answer = () => ({ status: 200, delayMs: 20 })
-  const kills = 5
   for (let kill = 0; kill < kills; kill++) {
     const feeder = await rig.feeder(short)
     const before = rig.endpoint.requests.length
@@ -25,7 +26,7 @@ test('feeder killed again and again: every event arrives, repeats are bounded', 
     await feeder.exited
   }
   await rig.feeder(short)
-  await arrived(rig, issued, 40_000)
+  await arrived(rig, issued, 40_000 + 1_000 * kills)
   await emptied()
   assert.equal(rig.endpoint.ledger.size, issued.length)
   // At most what four requests held, 20 kB of some 200 bytes each.

@@ -36,7 +36,8 @@ export interface RunningFeeder extends StartedProcess {
 }
 
 export async function setUp(): Promise<Rig> {
-  const redis = await startRedis()
+  // With everysec a busy disk may hold back what was written before a kill: Redis's promise, not ours.
+  const redis = await startRedis(['--appendfsync', 'always'])
   const endpoint = await startIngestEndpoint()
   const dir = await mkdtemp(join(tmpdir(), 'feeder-'))
   const deadLetterDir = join(dir, 'dead-letters')

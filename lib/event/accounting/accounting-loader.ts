@@ -23,11 +23,14 @@ export interface AccountingLoaderOptions {
   readonly now: () => number
 }
 
+/** How often a header that is not known is asked for: Redis may have been away. */
+const recallEveryMs = 10_000
+
 export class AccountingLoader {
   readonly #options: AccountingLoaderOptions
   readonly #framer = new RecordFramer()
   #reader: AccountingRowReader | undefined
-  #recalled = false
+  #recalledAt = -Infinity
 
   constructor(options: AccountingLoaderOptions) {
     this.#options = options
@@ -106,8 +109,9 @@ export class AccountingLoader {
   }
 
   async #recall(): Promise<AccountingRowReader | undefined> {
-    if (this.#recalled) return undefined
-    this.#recalled = true
+    const { now } = this.#options
+    if (Math.abs(now() - this.#recalledAt) < recallEveryMs) return undefined
+    this.#recalledAt = now()
     const names = await this.#options.headers.recall()
     if (names) this.#useColumns(names)
     return this.#reader

@@ -21,12 +21,15 @@ export interface HeaderMemoryOptions {
 
 const redisWaitMs = 3_000
 const redisRetryMs = 5_000
+const commandMs = 2_000
 
 export class HeaderMemory {
   readonly #options: HeaderMemoryOptions
   #kept: string | undefined
   #retry: NodeJS.Timeout | undefined
   #saving: Promise<void> = Promise.resolve()
+  /** What Redis is known to have. */
+  #told: string | undefined
   #isClosed = false
 
   constructor(options: HeaderMemoryOptions) {
@@ -35,8 +38,7 @@ export class HeaderMemory {
 
   /** The names of the columns, as last saved; undefined when nothing is known of the source. Never rejects. */
   async recall(): Promise<readonly string[] | undefined> {
-    const text =
-      (await readFile(this.#file, 'utf8').catch(() => undefined)) ?? (await this.#askRedis().catch(() => undefined))
+    const text = (await readFile(this.#file, 'utf8').catch(() => undefined)) ?? (await this.#askRedis())
     const names = text === undefined ? undefined : readNames(text)
     if (names) this.#kept = JSON.stringify(names)
     return names
@@ -56,6 +58,7 @@ export class HeaderMemory {
     this.#isClosed = true
     clearTimeout(this.#retry)
     await this.#saving
+    if (this.#kept !== undefined && this.#kept !== this.#told) await this.#tellRedis(this.#kept)
   }
 
   get #file(): string {
@@ -79,7 +82,8 @@ export class HeaderMemory {
 
   async #tellRedis(text: string): Promise<void> {
     try {
-      await answered(this.#options.redis.set(this.#key, text))
+      await answered(this.#options.redis.set(this.#key, text), commandMs)
+      this.#told = text
     } catch {
       if (this.#isClosed || text !== this.#kept) return
       this.#retry = setTimeout(() => void this.#tellRedis(text), redisRetryMs).unref()
@@ -89,10 +93,15 @@ export class HeaderMemory {
   async #askRedis(): Promise<string | undefined> {
     const { redis } = this.#options
     const deadline = Date.now() + redisWaitMs
-    while (redis.status !== 'ready' && Date.now() < deadline) {
+    for (;;) {
+      try {
+        if (redis.status === 'ready') return (await answered(redis.get(this.#key), commandMs)) ?? undefined
+      } catch {
+        // Asked again.
+      }
+      if (Date.now() > deadline) return undefined
       await new Promise(resolve => setTimeout(resolve, 50))
     }
-    return (await answered(redis.get(this.#key))) ?? undefined
   }
 }
 

@@ -64,7 +64,11 @@ export async function startAcctEtl(context: Context): Promise<Running> {
   )
   const meter = new AccountingMeter(metrics)
   const loader = new AccountingLoader({
-    headers,
+    headers: {
+      recall: () => headers.recall(),
+      // The header of a file is its own: an old file's columns must not become those of the pipe.
+      save: async names => (infile === undefined ? headers.save(names) : undefined),
+    },
     offer: entries => sink.offer(entries),
     push: producer ? pusher(producer) : undefined,
     reject: lines => rejected.add(lines, Date.now()),
