@@ -5,7 +5,8 @@
 import { crc32 } from 'node:zlib'
 import type { EngagementType } from '../event.ts'
 
-/** Messages that are remembered; the one that was quiet longest is forgotten first. About 400 bytes each. */
+/** Messages that are remembered; the one that was quiet longest is forgotten first. One with five links clicked takes
+ * about 850 bytes. */
 export const messagesMax = 50_000
 /** Links remembered of one message; those beyond are never taken for repeats. */
 const linksMax = 64
@@ -41,7 +42,8 @@ interface Click {
 }
 
 interface Trace {
-  readonly links: Set<number>
+  /** Checksums; few enough for a list. */
+  readonly links: number[]
   /** Of the latest clicks; at most as many as a burst takes. */
   readonly clicks: Click[]
   headAt: number
@@ -61,8 +63,8 @@ export class Traces {
     const trace = this.#touch(messageId)
     // Two links of one message that share a checksum would be taken for one: once in 2^32, and it is a hint.
     const link = crc32(url ?? '', crc32(action))
-    const repeat = trace.links.has(link)
-    if (!repeat && trace.links.size < linksMax) trace.links.add(link)
+    const repeat = trace.links.includes(link)
+    if (!repeat && trace.links.length < linksMax) trace.links.push(link)
     if (trap) trace.trapAt = at
     return {
       repeat,
@@ -81,7 +83,7 @@ export class Traces {
     let trace = this.#messages.get(messageId)
     if (trace) this.#messages.delete(messageId)
     else {
-      trace = { links: new Set(), clicks: [], headAt: -Infinity, trapAt: -Infinity }
+      trace = { links: [], clicks: [], headAt: -Infinity, trapAt: -Infinity }
       if (this.#messages.size >= this.#messagesMax) {
         for (const oldest of this.#messages.keys()) {
           this.#messages.delete(oldest)
