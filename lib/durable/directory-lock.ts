@@ -1,12 +1,13 @@
 /**
- * A folder with one owner: the file `lock` in it names the process that has it. A lock whose process is gone is taken
- * over, also when its number has been given to another process since (the time it started at is part of the lock).
+ * A folder with one owner: the symbolic link `lock` in it names the process that has it (a link appears with its content
+ * in one step, and needs no space on a full disk). A lock whose process is gone is taken over, also when its number has
+ * been given to another process since (the time it started at is part of the lock).
  *
  * Processes that don't see each other (two containers with the folder mounted in both) can't be told apart from dead
  * ones: don't share a state folder between them.
  */
 import { readFileSync } from 'node:fs'
-import { link, mkdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, readlink, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StartError } from '../process/run.ts'
 
@@ -28,7 +29,7 @@ export async function lockDirectory(dir: string): Promise<DirectoryLock> {
   try {
     await mkdir(dir, { recursive: true, mode: 0o700 })
     for (let attempt = 0; ; attempt++) {
-      const owner = await claim(dir, path)
+      const owner = await claim(path)
       if (owner === undefined) break
       if (isAlive(owner, path)) {
         throw new StartError(`${dir} is in use by process ${owner.pid}: stop that one or choose another folder`)
@@ -59,21 +60,22 @@ interface Owner {
   readonly text: string
 }
 
-/** Takes the lock when nobody has it, else says who does. The lock appears with its content, in one step. */
-async function claim(dir: string, path: string): Promise<Owner | undefined> {
-  const beside = join(dir, `lock.${process.pid}`)
-  await writeFile(beside, `${process.pid} ${startTime(process.pid)}\n`, { mode: 0o600 })
+/** Takes the lock when nobody has it, else says who does. */
+async function claim(path: string): Promise<Owner | undefined> {
   try {
-    await link(beside, path)
+    await symlink(`${process.pid} ${startTime(process.pid)}`, path)
     return undefined
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  } finally {
-    await unlink(beside).catch(() => undefined)
   }
-  const text = await readFile(path, 'utf8').catch(() => '')
-  const [pid, started] = text.trim().split(' ')
+  const text = await lockText(path)
+  const [pid, started] = text.split(' ')
   return { pid: Number(pid), started: started ?? '', text }
+}
+
+/** What a lock says; nothing when it is gone or something else bears its name. */
+async function lockText(path: string): Promise<string> {
+  return readlink(path).catch(() => '')
 }
 
 /** Removes the lock of a dead process. Two that find it stale must not remove each other's fresh one: hence a guard. */
@@ -91,7 +93,7 @@ async function removeStale(path: string, stale: Owner): Promise<void> {
     return
   }
   try {
-    if ((await readFile(path, 'utf8').catch(() => undefined)) === stale.text) await unlink(path)
+    if ((await lockText(path)) === stale.text) await rm(path, { recursive: true, force: true })
   } finally {
     await unlink(guard).catch(() => undefined)
   }

@@ -3,7 +3,7 @@
  * writes][u32 CRC-32 of the two]`, written in turn and in place, so that a torn write leaves the other slot and a full
  * disk is no obstacle. It is a cache: without it more is read again, never less.
  */
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { FileSystem, OpenFile } from './file-system.ts'
 
@@ -12,32 +12,56 @@ const slotBytes = 20
 export class ReleasePosition {
   /** Sequence of the last record that is not needed any more; 0 when none was released yet. */
   seq: number
-  readonly #file: OpenFile
-  #writes: number
+  readonly #path: string
+  readonly #files: FileSystem
+  #file: OpenFile | undefined
+  #writes = 0
 
-  private constructor(file: OpenFile, seq: number, writes: number) {
-    this.#file = file
-    this.seq = seq
-    this.#writes = writes
+  private constructor(dir: string, files: FileSystem) {
+    this.#path = join(dir, 'released')
+    this.#files = files
+    this.seq = 0
   }
 
+  /** Never fails: where the file can't be read or made (on a full disk), that is tried again by `set`. */
   static async open(dir: string, files: FileSystem): Promise<ReleasePosition> {
-    const path = join(dir, 'released')
-    let file
+    const position = new ReleasePosition(dir, files)
     try {
-      file = await files.open(path, 'update')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-      file = await files.open(path, 'create')
-      await file.write(Buffer.alloc(2 * slotBytes), 0)
-      await file.datasync()
-      await files.syncDirectory(dir)
+      await position.#open(await files.open(position.#path, 'update'))
+    } catch {
+      await position.#create().catch(() => undefined)
     }
+    return position
+  }
+
+  async #open(file: OpenFile): Promise<void> {
     const bytes = Buffer.alloc(2 * slotBytes)
-    await file.read(bytes, 0)
+    try {
+      await file.read(bytes, 0)
+    } catch (error) {
+      await file.close().catch(() => undefined)
+      throw error
+    }
     const slots = [readSlot(bytes, 0), readSlot(bytes, 1)].filter(slot => slot !== undefined)
     const newest = slots.toSorted((a, b) => b.writes - a.writes)[0]
-    return new ReleasePosition(file, newest?.seq ?? 0, newest?.writes ?? 0)
+    this.seq = newest?.seq ?? 0
+    this.#writes = newest?.writes ?? 0
+    this.#file = file
+  }
+
+  async #create(): Promise<OpenFile> {
+    const file = await this.#files.open(this.#path, 'create')
+    try {
+      // Both slots take their space now, not when the disk is full.
+      await file.write(Buffer.alloc(2 * slotBytes), 0)
+      await file.datasync()
+      await this.#files.syncDirectory(dirname(this.#path))
+    } catch (error) {
+      await file.close().catch(() => undefined)
+      throw error
+    }
+    this.#file = file
+    return file
   }
 
   /** Remembers the position. Survives the end of the process at once, a power failure after `sync`. */
@@ -48,16 +72,17 @@ export class ReleasePosition {
     slot.writeBigUInt64BE(BigInt(seq), 0)
     slot.writeBigUInt64BE(BigInt(this.#writes), 8)
     slot.writeUInt32BE(crc32(slot.subarray(0, 16)), 16)
-    await this.#file.write(slot, (this.#writes % 2) * slotBytes)
+    const file = this.#file ?? (await this.#create())
+    await file.write(slot, (this.#writes % 2) * slotBytes)
   }
 
   async sync(): Promise<void> {
-    await this.#file.datasync()
+    await this.#file?.datasync()
   }
 
   async close(): Promise<void> {
-    await this.#file.datasync().catch(() => undefined)
-    await this.#file.close().catch(() => undefined)
+    await this.#file?.datasync().catch(() => undefined)
+    await this.#file?.close().catch(() => undefined)
   }
 }
 

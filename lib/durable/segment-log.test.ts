@@ -57,4 +57,24 @@ describe('SegmentLog', () => {
       await log.append(Buffer.alloc(84, 1))
       await log.close()
     }))
+
+  it('has room for nearly all of bytesMax again and again, however small that is', () =>
+    withFolder(async dir => {
+      const log = await SegmentLog.open({ dir, bytesMax: 2_000 })
+      for (let round = 0; round < 5; round++) {
+        let stored = 0
+        try {
+          for (;;) {
+            await log.append(Buffer.alloc(34, 1))
+            stored++
+          }
+        } catch (error) {
+          assert.ok(error instanceof SegmentLogFull)
+        }
+        assert.ok(stored * 50 >= 1_750, `${stored} records in round ${round}`)
+        await log.release(log.lastSeq)
+        assert.ok(log.bytes <= 250)
+      }
+      await log.close()
+    }))
 })

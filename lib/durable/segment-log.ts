@@ -43,7 +43,7 @@ export interface SegmentLogOptions {
   readonly dir: string
   /** Most that it may take on disk, in bytes, give or take one segment. */
   readonly bytesMax: number
-  /** Size at which a new file is begun, in bytes. 4 MiB. */
+  /** Size at which a new file is begun, in bytes. 4 MiB, and never more than an eighth of `bytesMax`. */
   readonly segmentBytes?: number
   readonly onDamage?: (damage: Damage) => void
   readonly files?: FileSystem
@@ -87,7 +87,8 @@ export class SegmentLog {
   private constructor(options: SegmentLogOptions, lock: DirectoryLock, released: ReleasePosition) {
     this.#dir = options.dir
     this.#bytesMax = options.bytesMax
-    this.#segmentBytes = options.segmentBytes ?? defaultSegmentBytes
+    // Space comes back a segment at a time: a small log needs small ones.
+    this.#segmentBytes = Math.min(options.segmentBytes ?? defaultSegmentBytes, Math.ceil(options.bytesMax / 8))
     this.#files = options.files ?? fileSystem
     this.#onDamage = options.onDamage ?? (() => undefined)
     this.#lock = lock
@@ -219,7 +220,7 @@ export class SegmentLog {
   #takeGroup(): Waiting[] {
     let count = 0
     let size = 0
-    while (count < this.#waiting.length && size < groupBytesMax) {
+    while (count < this.#waiting.length && size < Math.min(groupBytesMax, this.#segmentBytes)) {
       size += recordHeaderBytes + this.#waiting[count]!.payload.length
       count++
     }

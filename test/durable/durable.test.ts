@@ -1,6 +1,6 @@
 /** Durable things with real files and real processes that are killed. */
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, describe, it } from 'node:test'
@@ -66,7 +66,7 @@ describe('SegmentLog, on a real disk', () => {
     const damages: Damage[] = []
     const other = join(root, `${made}-copy`)
     await mkdir(other)
-    for (const name of await readdir(dir)) {
+    for (const name of (await readdir(dir)).filter(name => name !== 'lock')) {
       if ((await stat(join(dir, name))).isDirectory()) await mkdir(join(other, name))
       else await writeFile(join(other, name), await readFile(join(dir, name)))
     }
@@ -106,17 +106,19 @@ describe('lockDirectory', () => {
 
   it('is not fooled by the number of a dead process that another one has now', async () => {
     await mkdir(dir)
-    await writeFile(join(dir, 'lock'), `${process.ppid} 12345@another-boot\n`)
+    await symlink(`${process.ppid} 12345@another-boot`, join(dir, 'lock'))
     await (await lockDirectory(dir)).release()
-    for (const content of ['', 'nonsense', '-1 x', '99999999999 1@2']) {
-      await writeFile(join(dir, 'lock'), content)
+    await writeFile(join(dir, 'lock'), `${process.ppid}`)
+    await (await lockDirectory(dir)).release()
+    for (const content of ['nonsense', '-1 x', '99999999999 1@2']) {
+      await symlink(content, join(dir, 'lock'))
       await (await lockDirectory(dir)).release()
     }
   })
 
   it('lets exactly one of many have a folder whose owner died', async () => {
     await mkdir(dir)
-    await writeFile(join(dir, 'lock'), '99999999 1@2')
+    await symlink('99999999 1@2', join(dir, 'lock'))
     const children = await Promise.all(Array.from({ length: 3 }, () => startAppending(dir)))
     await until('all but one to give up', () => children.filter(({ child }) => child.exitCode === null).length === 1)
     assert.equal(children.filter(({ output }) => output.stdout.length > 0).length, 1)
