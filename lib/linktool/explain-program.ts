@@ -5,7 +5,7 @@ import { flag, option, type OptionTable } from '../process/option.ts'
 import { type RunnableProgram, StartError } from '../process/run.ts'
 import { type ExplainedLink, type ExplainedMessage, explainMessage, type Reason } from './explain-message.ts'
 import { finished } from './finished.ts'
-import { print, table } from './print.ts'
+import { print, printable, table } from './print.ts'
 import { readStandardInput } from './standard-input.ts'
 import { trackingOptions } from './tracking-options.ts'
 import { withLineEnds } from './wrapping.ts'
@@ -120,11 +120,6 @@ function asJson({ subject, from }: Head, { links, report }: ExplainedMessage): u
     left_alone: report.skipped,
     ...(report.failure !== undefined && { failure: report.failure }),
   }
-}
-
-/** Nothing of a message may move the cursor or recolour the terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '·')
 }
 
 function shortened(text: string, charsMax: number): string {

@@ -22,11 +22,27 @@ export interface InspectedLink {
 }
 
 /**
+ * @param link a link, its token, or a link of another service that ours stands in (Outlook's Safe Links and the like)
  * @param keys undefined: the signature is not checked
  * @returns undefined for a text that is no link we can read
  */
 export function inspectLink(link: string, keys: LinkKeys | undefined): InspectedLink | undefined {
-  const token = tokenOfUrl(link)
+  return (
+    inspectToken(tokenOfUrl(link), keys) ??
+    innerLinks(link)
+      .map(inner => inspectToken(tokenOfUrl(inner), keys))
+      .find(found => found !== undefined)
+  )
+}
+
+/** Values of the query that are URLs. */
+function innerLinks(link: string): string[] {
+  const url = link.trim()
+  if (!URL.canParse(url)) return []
+  return [...new URL(url).searchParams.values()].filter(value => /^https?:\/\//i.test(value))
+}
+
+function inspectToken(token: string, keys: LinkKeys | undefined): InspectedLink | undefined {
   const read = readUnverifiedToken(token)
   if (read) {
     const verdict = keys && verifyToken(token, keys)

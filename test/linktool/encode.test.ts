@@ -96,6 +96,8 @@ test('decode reads links of the 2020 project and says that nothing protects them
   assert.match(stdout, /^signature +none: anybody can make such a link/m)
   assert.match(stdout, /^recipient +fred@thetucks\.com$/m)
   assert.match(stdout, /^URL +https:\/\/thetucks\.com$/m)
+  const within = `https://eur01.safelinks.example/?url=${encodeURIComponent(`https://t.example/${legacy}`)}&data=05`
+  assert.equal((await linktool(['decode', within])).stdout, stdout)
   const other = await linktool(['decode', 'https://example.com/about'])
   assert.deepEqual([other.code, other.stdout], [1, ''])
   assert.match(other.stderr, /^linktool: this is no link that can be read: "https:\/\/example.com\/about"\n$/)
