@@ -1,4 +1,5 @@
 /** The tracker's own settings. */
+import { LinkKeys } from '../../link/keys.ts'
 import { SettingsError } from '../../process/settings.ts'
 import {
   bytes,
@@ -83,6 +84,11 @@ export function validateTracker(settings: {
     throw new SettingsError(
       '--link-keys FILE is required: without keys no link can be verified (linktool keys new makes one)',
     )
+  }
+  try {
+    LinkKeys.load(settings.linkKeys)
+  } catch (error) {
+    throw new SettingsError((error as Error).message)
   }
   try {
     void new TrustedProxies(settings.trustedProxies)

@@ -5,15 +5,17 @@
 import { crc32 } from 'node:zlib'
 import type { EngagementType } from '../event.ts'
 
-/** Messages that are remembered; the one that was quiet longest is forgotten first. One with five links clicked takes
- * about 850 bytes. */
+/**
+ * Messages that are remembered; the one that was quiet longest is forgotten first. One with five links clicked takes
+ * about 850 bytes.
+ */
 export const messagesMax = 50_000
 /** Links remembered of one message; those beyond are never taken for repeats. */
 const linksMax = 64
 
 /** How long after a HEAD request a GET of the same message counts as the same machine's. */
 export const headMs = 10_000
-/** How long around a click on the trap every click of the message counts as the same machine's. */
+/** How long after a click on the trap every click of the message counts as the same machine's. */
 export const trapMs = 10_000
 /** Clicks on this many different links of a message within this time are not a human's. */
 export const bursts = [
