@@ -6,6 +6,7 @@ import { SMTPServer } from 'smtp-server'
 import type { SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
 import type { Logger } from '../../process/log.ts'
 import { ClientConnection } from './client-connection.ts'
+import type { ClientSession } from './client-session.ts'
 import { Deadlines, type Timed } from './deadlines.ts'
 import type { RelayContext } from './relay-context.ts'
 import { isLoopback, isLoopbackHost, type NetworkMatcher } from './networks.ts'
@@ -52,7 +53,8 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
   hasCertificate: boolean
   stopping = false
   readonly #options: RelayServerOptions
-  readonly #sessions = new Set<ClientConnection>()
+  /** Sessions and the addresses of their clients. */
+  readonly #sessions = new Map<ClientSession, string>()
   readonly #perAddress = new Map<string, number>()
   readonly #authFailures = new Map<string, { count: number; since: number }>()
   readonly #moreServers: Server[] = []
@@ -139,7 +141,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
   async stop(): Promise<void> {
     this.stopping = true
     const farewell = localReply(421, '4.3.2', 'Shutting down')
-    for (const session of this.#sessions) session.endWhenIdle(farewell)
+    for (const session of this.#sessions.keys()) session.endWhenIdle(farewell)
     if (this.#sessions.size > 0) {
       await new Promise<void>(resolve => {
         const late = setTimeout(resolve, stopMsMax)
@@ -158,7 +160,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
     this.deadlines.close()
   }
 
-  admit(connection: ClientConnection): Reply | undefined {
+  admit(session: ClientSession, address: string): Reply | undefined {
     const { limits, metrics } = this.context
     metrics.connection()
     if (this.stopping) return localReply(421, '4.3.2', 'Shutting down')
@@ -166,22 +168,23 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
       metrics.refusedConnection('too many connections')
       return localReply(421, '4.3.2', 'Too many connections')
     }
-    const address = connection.remoteAddress
     const here = this.#perAddress.get(address) ?? 0
     if (here >= limits.connectionsPerAddressMax && !this.mayRelay(address)) {
       metrics.refusedConnection('too many connections of one address')
       return localReply(421, '4.7.0', 'Too many connections from your address')
     }
-    this.#sessions.add(connection)
+    this.#sessions.set(session, address)
     this.#perAddress.set(address, here + 1)
     return undefined
   }
 
-  leave(connection: ClientConnection): void {
-    if (!this.#sessions.delete(connection)) return
-    const here = (this.#perAddress.get(connection.remoteAddress) ?? 1) - 1
-    if (here > 0) this.#perAddress.set(connection.remoteAddress, here)
-    else this.#perAddress.delete(connection.remoteAddress)
+  leave(session: ClientSession): void {
+    const address = this.#sessions.get(session)
+    if (address === undefined) return
+    this.#sessions.delete(session)
+    const here = (this.#perAddress.get(address) ?? 1) - 1
+    if (here > 0) this.#perAddress.set(address, here)
+    else this.#perAddress.delete(address)
     if (this.#sessions.size === 0) this.#whenEmpty?.()
   }
 

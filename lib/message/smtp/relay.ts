@@ -1,5 +1,5 @@
 /** What a client's session needs of the process that it runs in. */
-import type { ClientConnection } from './client-connection.ts'
+import type { ClientSession } from './client-session.ts'
 import type { Logger } from '../../process/log.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { RelayContext } from './relay-context.ts'
@@ -27,10 +27,10 @@ export interface Relay {
   readonly stressed: boolean
   /** Takes `--downstream-debug`; credentials never reach it. */
   readonly conversation: ((session: string, from: 'C' | 'S', text: string) => void) | undefined
-  /** Counts a connection in, or says why not. */
-  admit: (connection: ClientConnection) => Reply | undefined
+  /** Counts a session in, or says why not. */
+  admit: (session: ClientSession, address: string) => Reply | undefined
   /** Counts it out; may be called more than once. */
-  leave: (connection: ClientConnection) => void
+  leave: (session: ClientSession) => void
   /** Whether this address may relay without authentication. */
   mayRelay: (address: string) => boolean
   /** Whether credentials are safe on both sides. */

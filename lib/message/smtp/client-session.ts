@@ -1,0 +1,477 @@
+/**
+ * The SMTP conversation with a client: reads its commands, answers each with what the upstream said, in their order.
+ *
+ * MAIL and RCPT may be answered later than the next command is read, so that a pipelined envelope stays pipelined
+ * towards the upstream. Every other command waits until all before it are answered.
+ */
+import { AuthRelay } from './auth-relay.ts'
+import { announce } from './capabilities.ts'
+import { readMail, readRcpt, Refused } from './envelope-command.ts'
+import type { MessageSink } from './inbound-stream.ts'
+import { MailTransaction } from './mail-transaction.ts'
+import { MessageClock } from './message-clock.ts'
+import type { Relay } from './relay.ts'
+import { ReplyQueue } from './reply-queue.ts'
+import { formatReply, isPositive, localReply, type Reply } from './reply.ts'
+import { UpstreamUnavailable } from './upstream-connection.ts'
+
+/** The connection that a session is held over. */
+export interface SessionChannel {
+  readonly id: string
+  readonly remoteAddress: string
+  /** Whether TLS is on. */
+  readonly secure: boolean
+  /** Whether what is written still reaches the client. */
+  readonly reachable: boolean
+  /** Whether the client has sent something after the command that is being handled. */
+  readonly more: boolean
+  /** Since when part of a command line is held, `performance.now()`; 0 when none is. */
+  readonly partialSince: number
+  write: (text: string) => void
+  /** Calls back once the client has read enough of what was written. */
+  whenWritable: (next: () => void) => void
+  /** What comes next is a message. */
+  receive: (sink: MessageSink) => void
+  /** The message was answered; commands go on. */
+  resume: () => void
+  startTls: (next: () => void) => void
+  /** Writes no more; closes. */
+  close: () => void
+  /** Closes at once. */
+  destroy: () => void
+}
+
+type Phase = 'commands' | 'receiving' | 'finishing'
+
+export class ClientSession {
+  readonly #relay: Relay
+  readonly #channel: SessionChannel
+  readonly #replies = new ReplyQueue({
+    write: (text, last) => {
+      this.#writeText(text)
+      if (!last) return
+      this.#over = true
+      this.#channel.close()
+    },
+    failed: error => this.#failed(error),
+  })
+  #transaction: MailTransaction | undefined
+  #auth: AuthRelay | undefined
+  #phase: Phase = 'commands'
+  #esmtp = false
+  #greeted = false
+  #errors = 0
+  #idleCommands = 0
+  /** The farewell is said. */
+  #over = false
+  #closed = false
+  // Clocks, in the time of performance.now().
+  #idleSince = performance.now()
+  #mailAt = 0
+  #clock: MessageClock | undefined
+
+  constructor(relay: Relay, channel: SessionChannel) {
+    this.#relay = relay
+    this.#channel = channel
+  }
+
+  /** Longest line that is read now, in bytes. */
+  get lineBytesMax(): number {
+    const { limits } = this.#relay.context
+    return this.#auth?.exchanging ? limits.authLineBytesMax : limits.commandBytesMax
+  }
+
+  get #authenticated(): boolean {
+    return this.#auth?.upstream !== undefined
+  }
+
+  greet(): void {
+    if (!this.#over) this.#write(localReply(220, '', `${this.#relay.name} ESMTP ${this.#relay.token}`))
+  }
+
+  /** Somebody speaks before the greeting. */
+  tooSoon(): void {
+    this.#relay.context.metrics.refusedConnection('early talker')
+    this.end(localReply(554, '5.5.0', 'Talking before the greeting'))
+  }
+
+  /** Says farewell and ends the session. */
+  end(reply: Reply): void {
+    if (this.#over) return
+    this.#over = true
+    this.#relay.leave(this)
+    this.#write(reply)
+    this.#channel.close()
+  }
+
+  /** The same, when the session has nothing under way, as when the process stops. */
+  endWhenIdle(reply: Reply): void {
+    if (this.#phase === 'commands' && this.#replies.length === 0 && !this.#transaction) this.end(reply)
+  }
+
+  /** The connection is gone. */
+  closed(): void {
+    this.#over = true
+    this.#closed = true
+    this.#relay.leave(this)
+    const transaction = this.#transaction
+    this.#transaction = undefined
+    const bound = this.#auth?.upstream
+    void (async () => {
+      await transaction?.abort(this.#phase)
+      if (this.#phase !== 'finishing') bound?.close()
+    })().catch((error: unknown) => this.#relay.fault(error))
+    this.#auth?.close()
+  }
+
+  /** A command line; the callback asks for the next one. */
+  command(line: Buffer, next: () => void): void {
+    if (this.#over) return
+    const verb = verbOf(line)
+    const log = this.#relay.conversation
+    if (log)
+      log(
+        this.#channel.id,
+        'C',
+        this.#auth?.exchanging ? '*hidden*\r\n' : `${withoutCredentials(line.toString('latin1'))}\r\n`,
+      )
+    if (verb === 'RCPT' && !this.#auth?.exchanging && this.#transaction && this.#replies.length < 1000) {
+      this.#rcpt(line, next)
+      return
+    }
+    const handle = () => {
+      if (!this.#over) this.#handle(verb, line, next)
+    }
+    if (this.#replies.length === 0) handle()
+    else this.#replies.whenEmpty(handle)
+  }
+
+  #handle(verb: string, line: Buffer, next: () => void): void {
+    if (this.#relay.stopping) {
+      this.end(localReply(421, '4.3.2', 'Shutting down'))
+      return
+    }
+    if (this.#auth?.exchanging) {
+      this.#settle(this.#auth.answer(line.toString('latin1')), next)
+      return
+    }
+    switch (verb) {
+      case 'EHLO':
+      case 'HELO':
+        this.#hello(verb, line, next)
+        return
+      case 'MAIL':
+        this.#mail(line, next)
+        return
+      case 'RCPT':
+        // Within a transaction this is not reached, unless very many are unanswered.
+        if (this.#transaction) this.#rcpt(line, next)
+        else this.#refuse(localReply(503, '5.5.1', 'Need MAIL command'), next)
+        return
+      case 'DATA':
+        this.#data(line, next)
+        return
+      case 'RSET':
+        this.#idleCommands++
+        this.#settle(this.#resetTransaction(), next)
+        return
+      case 'NOOP':
+        this.#idleCommands++
+        this.#write(localReply(250, '2.0.0', 'Ok'))
+        this.#proceed(next)
+        return
+      case 'QUIT':
+        this.end(localReply(221, '2.0.0', 'Bye'))
+        return
+      case 'STARTTLS':
+        this.#startTls(line, next)
+        return
+      case 'AUTH':
+        this.#authenticate(line, next)
+        return
+      case 'VRFY':
+      case 'EXPN':
+      case 'HELP':
+      case 'TURN':
+      case 'ETRN':
+      case 'BDAT':
+      case 'XCLIENT':
+      case 'XFORWARD':
+        this.#refuse(localReply(502, '5.5.1', 'Command not implemented'), next)
+        return
+      default:
+        if (/^(?:GET|POST|PUT|HEAD|OPTIONS|CONNECT|DELETE)$/.test(verb) && line.includes(' HTTP/')) {
+          this.end(localReply(421, '4.7.0', 'This is not a web server'))
+        } else this.#refuse(localReply(500, '5.5.2', 'Command not recognized'), next)
+    }
+  }
+
+  /** Answers with what comes, then reads on. */
+  #settle(pending: Promise<Reply>, next: () => void): void {
+    this.#replies.reserve(pending)
+    this.#replies.whenEmpty(() => this.#proceed(next))
+  }
+
+  /** Whether the client has sent more than it may before it has the answer (RFC 2920 section 3.1); then it is over. */
+  #outOfStep(): boolean {
+    if (!this.#channel.more) return false
+    this.#relay.context.metrics.refusedConnection('out of step')
+    this.end(localReply(554, '5.5.0', 'SMTP protocol synchronization error'))
+    return true
+  }
+
+  #hello(verb: 'EHLO' | 'HELO', line: Buffer, next: () => void): void {
+    if (this.#outOfStep()) return
+    const name = line.toString('latin1', 5).trim()
+    // oxlint-disable-next-line no-control-regex -- control characters are what must not pass
+    if (name === '' || name.length > 255 || /[\x00-\x20\x7f-\xff]/.test(name)) {
+      this.#refuse(localReply(501, '5.5.4', `Syntax: ${verb} hostname`), next)
+      return
+    }
+    this.#esmtp = verb === 'EHLO'
+    this.#settle(this.#welcome(), next)
+  }
+
+  async #welcome(): Promise<Reply> {
+    await this.#resetTransaction()
+    let upstream
+    try {
+      upstream = this.#auth?.upstream?.connection ?? (await this.#relay.pool.capabilities())
+    } catch (error) {
+      if (!(error instanceof UpstreamUnavailable)) throw error
+      return localReply(421, '4.3.2', 'Upstream not available, try again later')
+    }
+    this.#greeted = true
+    const first = this.#relay.name
+    if (!this.#esmtp) return { code: 250, lines: [first] }
+    const { secure, remoteAddress } = this.#channel
+    const own = {
+      messageBytesMax: this.#relay.context.limits.messageBytesMax,
+      startTls: this.#relay.hasCertificate && !secure,
+      auth: !this.#authenticated && this.#relay.authAllowed(secure, remoteAddress, upstream.secure),
+    }
+    return { code: 250, lines: [first, ...announce(upstream.capabilities, own)] }
+  }
+
+  async #resetTransaction(): Promise<Reply> {
+    const transaction = this.#transaction
+    this.#transaction = undefined
+    return transaction ? transaction.reset() : localReply(250, '2.0.0', 'Ok')
+  }
+
+  #mail(line: Buffer, next: () => void): void {
+    if (!this.#greeted) {
+      this.#refuse(localReply(503, '5.5.1', 'Send HELO or EHLO first'), next)
+      return
+    }
+    if (this.#transaction) {
+      this.#refuse(localReply(503, '5.5.1', 'Nested MAIL command'), next)
+      return
+    }
+    const bound = this.#auth?.upstream
+    if (bound && !bound.connection.alive) {
+      this.end(localReply(421, '4.4.2', 'Upstream connection lost'))
+      return
+    }
+    let command
+    try {
+      command = readMail(line)
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error
+      this.#refuse(error.reply, next)
+      return
+    }
+    const transaction = new MailTransaction(this.#relay.context, bound ?? this.#relay.pool)
+    this.#transaction = transaction
+    this.#mailAt = performance.now()
+    this.#replies.reserve(transaction.mail(command), reply => {
+      if (isPositive(reply)) return
+      // What was pipelined behind it is answered first; commands that wait must find the session without it.
+      this.#replies.whenEmptyFirst(() => {
+        if (this.#transaction === transaction) this.#transaction = undefined
+        void transaction.reset().catch((error: unknown) => this.#failed(error))
+      })
+    })
+    next()
+  }
+
+  #rcpt(line: Buffer, next: () => void): void {
+    const transaction = this.#transaction!
+    let pending: Promise<Reply>
+    try {
+      const command = readRcpt(line, transaction.smtpUtf8)
+      if (this.#authenticated || this.#relay.mayRelay(this.#channel.remoteAddress)) pending = transaction.rcpt(command)
+      else throw new Refused(localReply(550, '5.7.1', 'Relay access denied'))
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error
+      this.#errors++
+      pending = Promise.resolve(error.reply)
+    }
+    this.#replies.reserve(pending)
+    // A session that is at its limit of errors ends as soon as all is answered.
+    if (this.#errors > this.#relay.context.limits.errorsMax) this.#replies.whenEmpty(() => this.#proceed(next))
+    else next()
+  }
+
+  #data(line: Buffer, next: () => void): void {
+    if (this.#outOfStep()) return
+    if (line.length > 4 && line.toString('latin1', 4).trim() !== '') {
+      this.#refuse(localReply(501, '5.5.4', 'Syntax: DATA'), next)
+      return
+    }
+    const transaction = this.#transaction
+    if (!transaction) {
+      this.#refuse(localReply(503, '5.5.1', 'Need MAIL command'), next)
+      return
+    }
+    this.#replies.reserve(transaction.data(), reply => {
+      if (reply.code !== 354 || this.#over) return
+      this.#receive(transaction)
+    })
+    this.#replies.whenEmpty(next)
+  }
+
+  #receive(transaction: MailTransaction): void {
+    this.#phase = 'receiving'
+    const clock = new MessageClock(this.#relay.context.limits, performance.now())
+    this.#clock = clock
+    this.#channel.receive({
+      content: pieces => {
+        for (const piece of pieces) clock.received(piece.length)
+        const wait = transaction.content(pieces)
+        if (!wait) return undefined
+        clock.block(performance.now())
+        return wait.then(() => clock.unblock(performance.now()))
+      },
+      end: stray => this.#finish(transaction, stray),
+    })
+  }
+
+  #finish(transaction: MailTransaction, stray: boolean): void {
+    if (this.#over) return
+    this.#phase = 'finishing'
+    if (stray) this.#relay.context.metrics.strayLineEnd()
+    const refused = stray && this.#relay.strayLineEnds === 'refuse'
+    const finished = refused
+      ? transaction.giveUp(localReply(550, '5.5.2', 'A bare <CR> or <LF> is not allowed in a message'))
+      : transaction.finish()
+    this.#replies.reserve(finished, reply => {
+      this.#phase = 'commands'
+      this.#transaction = undefined
+      const ms = performance.now() - this.#mailAt
+      const bytes = this.#clock?.bytes ?? 0
+      this.#relay.context.metrics.message(reply.code, bytes, ms)
+      this.#relay.log.debug({ session: this.#channel.id, code: reply.code, bytes, ms: Math.round(ms) }, 'message')
+      transaction.concluded(this.#channel.reachable)
+      if (isPositive(reply)) {
+        this.#errors = 0
+        this.#idleCommands = 0
+      }
+      if (this.#closed) this.#auth?.upstream?.close()
+    })
+    this.#replies.whenEmpty(() => this.#channel.resume())
+  }
+
+  #startTls(line: Buffer, next: () => void): void {
+    if (!this.#relay.hasCertificate) this.#refuse(localReply(502, '5.5.1', 'Command not implemented'), next)
+    else if (this.#channel.secure) this.#refuse(localReply(503, '5.5.1', 'TLS is on already'), next)
+    else if (line.toString('latin1', 8).trim() !== '') this.#refuse(localReply(501, '5.5.4', 'Syntax: STARTTLS'), next)
+    else void this.#secure(next)
+  }
+
+  async #secure(next: () => void): Promise<void> {
+    try {
+      // Everything learnt in plain text is forgotten (RFC 3207 section 4.2).
+      await this.#resetTransaction()
+      this.#auth?.close()
+      this.#auth?.upstream?.close()
+      this.#auth = undefined
+      this.#greeted = false
+      this.#channel.startTls(next)
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  #authenticate(line: Buffer, next: () => void): void {
+    if (this.#outOfStep()) return
+    if (!this.#greeted || !this.#esmtp) {
+      this.#refuse(localReply(503, '5.5.1', 'Send EHLO first'), next)
+      return
+    }
+    if (this.#transaction || this.#authenticated) {
+      this.#refuse(localReply(503, '5.5.1', 'AUTH is not possible now'), next)
+      return
+    }
+    this.#auth ??= new AuthRelay(this.#relay, this.#channel)
+    this.#settle(this.#auth.begin(line.toString('latin1')), next)
+  }
+
+  /**
+   * Ends the session when the client has taken too long.
+   * @param isUpgrading a TLS handshake is under way
+   */
+  check(now: number, isUpgrading: boolean): void {
+    if (this.#over) return
+    const isReceiving = this.#phase === 'receiving'
+    const isLate = isReceiving
+      ? this.#clock?.isLate(now) === true
+      : this.#phase === 'commands' && this.#replies.length === 0 && this.#isIdle(now, isUpgrading)
+    if (!isLate) return
+    this.#relay.context.metrics.refusedConnection('too slow')
+    this.end(localReply(421, '4.4.2', `${this.#relay.name} Timeout, closing`))
+    // Half a message, or half a TLS handshake: there is nothing to wait for.
+    if (isReceiving || isUpgrading) this.#channel.destroy()
+  }
+
+  #isIdle(now: number, isUpgrading: boolean): boolean {
+    const { commandMs, idleMs, stressIdleMs } = this.#relay.context.limits
+    const idle = now - this.#idleSince
+    const { partialSince } = this.#channel
+    return (
+      idle > (this.#relay.stressed ? stressIdleMs : idleMs) ||
+      (partialSince > 0 && now - partialSince > commandMs) ||
+      (isUpgrading && idle > commandMs)
+    )
+  }
+
+  #write(reply: Reply): void {
+    this.#writeText(formatReply(reply))
+  }
+
+  #writeText(text: string): void {
+    if (!this.#channel.reachable) return
+    this.#relay.conversation?.(this.#channel.id, 'S', text)
+    this.#channel.write(text)
+    this.#idleSince = performance.now()
+  }
+
+  /** A fault of the program: the client gets a temporary failure, the process lives on. */
+  #failed(error: unknown): void {
+    this.#relay.fault(error)
+    this.end(localReply(421, '4.3.0', 'Internal error, try again later'))
+  }
+
+  /** A reply of ours to a command that was wrong. */
+  #refuse(reply: Reply, next: () => void): void {
+    this.#errors++
+    this.#write(reply)
+    this.#proceed(next)
+  }
+
+  #proceed(next: () => void): void {
+    const { errorsMax, idleCommandsMax } = this.#relay.context.limits
+    if (this.#errors > errorsMax || this.#idleCommands > idleCommandsMax) {
+      this.end(localReply(421, '4.7.0', 'Too many errors'))
+    } else this.#channel.whenWritable(next)
+  }
+}
+
+function verbOf(line: Buffer): string {
+  const end = line.indexOf(32)
+  return line.toString('latin1', 0, end === -1 ? line.length : end).toUpperCase()
+}
+
+function withoutCredentials(line: string): string {
+  return line.replace(/^(AUTH\s+\S+\s).+$/i, '$1*hidden*')
+}
