@@ -117,9 +117,10 @@ export class RecordSink {
   }
 
   async #store(group: readonly RecordEntry[]): Promise<boolean> {
-    const { store, log } = this.#options
+    const { store, log, health } = this.#options
     try {
       await store(group)
+      health.set('spill', undefined)
       if (this.#isAway) log.info('records go to Redis again')
       this.#isAway = false
       return true

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import pino from 'pino'
+import { SegmentLog } from '../../durable/segment-log.ts'
+import { Health } from '../../process/health.ts'
+import { type RecordEntry, RecordSink } from './record-sink.ts'
+
+const log = pino({ level: 'silent' })
+const entries = (first: number, count: number): RecordEntry[] =>
+  Array.from({ length: count }, (_, i) => ({ messageId: `m${first + i}`, record: { recipient: `r${first + i}@x` } }))
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = performance.now() + 10_000
+  while (!condition()) {
+    assert.ok(performance.now() < deadline, 'waited too long')
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+}
+
+async function setUp(spillBytesMax: number | undefined) {
+  const dir = await mkdtemp(join(tmpdir(), 'record-sink-'))
+  const spill =
+    spillBytesMax === undefined
+      ? undefined
+      : await SegmentLog.open({ dir, bytesMax: spillBytesMax, segmentBytes: 8_192 })
+  const redis = { isAway: false, stored: [] as string[] }
+  const health = new Health()
+  const sink = new RecordSink({
+    store: async group => {
+      await Promise.resolve()
+      if (redis.isAway) throw new Error('away')
+      redis.stored.push(...group.map(({ messageId }) => messageId))
+    },
+    spill,
+    log,
+    health,
+  })
+  return { sink, spill, redis, health }
+}
+
+test('records go to Redis in order while it takes them', async () => {
+  const { sink, redis } = await setUp(1e6)
+  await sink.offer(entries(0, 3_000))
+  await sink.flush()
+  assert.deepEqual(
+    redis.stored,
+    entries(0, 3_000).map(({ messageId }) => messageId),
+  )
+  assert.deepEqual(sink.totals, { stored: 3_000, spilled: 0, drained: 0 })
+  await sink.close()
+})
+
+test('records that Redis does not take go to disk, and from there to Redis, before newer ones', async () => {
+  const { sink, spill, redis } = await setUp(1e7)
+  redis.isAway = true
+  await sink.offer(entries(0, 1_200))
+  await sink.flush()
+  assert.equal(sink.totals.spilled, 1_200)
+  redis.isAway = false
+  await until(() => sink.spilledGroups === 0)
+  await sink.offer(entries(1_200, 10))
+  await sink.flush()
+  assert.equal(sink.totals.drained, 1_200)
+  assert.equal(new Set(redis.stored).size, 1_210)
+  assert.equal(redis.stored.at(-1), 'm1209')
+  await sink.close()
+  await spill?.close()
+})
+
+test('with disk and memory full the input is held, and let go when Redis is back', async () => {
+  const { sink, spill, redis, health } = await setUp(20_000)
+  redis.isAway = true
+  const total = 20_000
+  let isTaken = false
+  const offering = sink.offer(entries(0, total)).then(() => (isTaken = true))
+  await until(() => health.report().reasons['spill'] !== undefined)
+  assert.equal(isTaken, false)
+  redis.isAway = false
+  await offering
+  await sink.flush()
+  await until(() => sink.spilledGroups === 0)
+  assert.equal(new Set(redis.stored).size, total)
+  assert.equal(health.report().status, 'ok')
+  await sink.close()
+  await spill?.close()
+})
+
+test('without a spill the input is held until Redis takes it', async () => {
+  const { sink, redis } = await setUp(undefined)
+  redis.isAway = true
+  await sink.offer(entries(0, 10))
+  const flushed = sink.flush()
+  redis.isAway = false
+  await flushed
+  assert.equal(redis.stored.length, 10)
+  await sink.close()
+})
