@@ -1,12 +1,16 @@
 /** What a Redis must be like to hold the queue, and what may be forbidden there. */
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterEach, describe, it } from 'node:test'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { StartError } from '../../lib/process/run.ts'
 import { connectRedis } from '../../lib/queue/redis.ts'
 import { RecordStore } from '../../lib/record/record-store.ts'
-import { until } from '../support/process.ts'
+import { freePort, until } from '../support/process.ts'
 import { startRedis } from '../support/redis.ts'
-import { closeAll, expectAll, hooks, openConsumer, openProducer } from './queue-under-test.ts'
+import { closeAll, expectAll, hooks, newFolder, openConsumer, openProducer } from './queue-under-test.ts'
 
 afterEach(closeAll)
 
@@ -88,6 +92,42 @@ describe('a Redis for the queue', () => {
         assert.doesNotMatch(lines.join('') + JSON.stringify(health.report()), /hush-hush|wrong-word/)
       }
     } finally {
+      await closeAll()
+      await redis.stop()
+    }
+  })
+
+  it('may be reached by TLS, and then its certificate is verified', async () => {
+    const dir = await newFolder()
+    const [key, certificate] = [join(dir, 'key.pem'), join(dir, 'certificate.pem')]
+    const request = [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-days',
+      '2',
+    ]
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+    execFileSync('openssl', [...request, ...subject, '-keyout', key, '-out', certificate], { stdio: 'ignore' })
+    const port = await freePort()
+    const tls = ['--tls-port', String(port), '--tls-auth-clients', 'no', '--tls-ca-cert-file', certificate]
+    const redis = await startRedis([...tls, '--tls-cert-file', certificate, '--tls-key-file', key])
+    const authorities = getCACertificates('default')
+    try {
+      const strange = hooks(`rediss://localhost:${port}`)
+      await openProducer(strange)
+      assert.match(strange.health.report().reasons['redis'] ?? '', /SELF_SIGNED_CERT/)
+      setDefaultCACertificates([...authorities, await readFile(certificate, 'utf8')])
+      const known = hooks(`rediss://localhost:${port}`)
+      const { safe, push } = await openProducer(known)
+      await until('an event to be queued', async () => (await push()) === 'queued')
+      await expectAll(await openConsumer(known), safe)
+    } finally {
+      setDefaultCACertificates(authorities)
       await closeAll()
       await redis.stop()
     }
