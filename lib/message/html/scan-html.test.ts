@@ -90,6 +90,8 @@ test('scanHtml finds the places for pixels', () => {
   assert.deepEqual(places('<p>x'), [undefined, 0, undefined, 4])
   assert.deepEqual(places('<meta charset=x><style>p{}</style> text'), [undefined, 35, undefined, 39])
   assert.deepEqual(places('<body>1</body><!-- </body> --><body>2</BODY >'), [6, 0, 37, 45])
+  assert.deepEqual(places('\u00EF\u00BB\u00BF<!doctype html> <p>x'), [undefined, 19, undefined, 23])
+  assert.deepEqual(places('<frameset><frame src=x></frameset>'), [undefined, 34, undefined, 34])
   // What is never closed swallows whatever would be put behind it.
   assert.deepEqual(places('text<a href="x'), [undefined, 0, undefined, 4])
   assert.deepEqual(places('text<!-- x'), [undefined, 0, undefined, 4])

@@ -44,7 +44,22 @@ export interface HtmlScan {
 /** Elements whose content is text, not markup. */
 const rawText = new Set(['script', 'style', 'title', 'textarea', 'xmp', 'iframe', 'noembed', 'noframes'])
 /** Elements that a document may begin with before its body begins. */
-const beforeBody = new Set(['html', 'head', 'meta', 'title', 'style', 'link', 'base', 'script', 'noscript', 'template'])
+const beforeBody = new Set([
+  'html',
+  'head',
+  'meta',
+  'title',
+  'style',
+  'link',
+  'base',
+  'script',
+  'noscript',
+  'template',
+  // A picture before them would be the beginning of a body, and the frames would go.
+  'frameset',
+  'frame',
+  'noframes',
+])
 
 /** Attributes of one tag that are read; a tag with more is ambiguous. */
 const attributesMax = 256
@@ -79,7 +94,8 @@ export function scanHtml(
   let contentStart = -1
   let bodyEnd: number | undefined
   let end = length
-  let at = 0
+  // A byte order mark is no text.
+  let at = html.startsWith('\u00EF\u00BB\u00BF') ? 3 : 0
   while (at < length) {
     const open = html.indexOf('<', at)
     if (contentStart === -1) contentStart = firstText(bytes, at, open === -1 ? length : open)
