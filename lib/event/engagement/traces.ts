@@ -23,9 +23,8 @@ export const bursts = [
   { links: 3, withinMs: 5000 },
 ] as const
 
-/** Latest clicks that are kept of a message: more say nothing new. */
+/** Links of which the last click is remembered, for bursts: more say nothing new. */
 const clicksMax = 8
-const burstMsMax = Math.max(...bursts.map(burst => burst.withinMs))
 
 export interface Seen {
   /** The same message and link was asked for before. */
@@ -38,15 +37,15 @@ export interface Seen {
   readonly burst: boolean
 }
 
+/** A link of a message and when it was clicked last. */
 interface Click {
   readonly link: number
-  readonly at: number
+  at: number
 }
 
 interface Trace {
   /** Checksums; few enough for a list. */
   readonly links: number[]
-  /** Of the latest clicks; at most as many as a burst takes. */
   readonly clicks: Click[]
   headAt: number
   trapAt: number
@@ -98,26 +97,20 @@ export class Traces {
   }
 }
 
-/** Whether a click makes a burst with those before it; it is added to them. */
+/** Whether a click makes a burst with those before it; it is added to them. Runs for every click: no copies. */
 function isBurst(clicks: Click[], link: number, at: number): boolean {
-  const last = clicks.at(-1)
-  if (last !== undefined && at - last.at > burstMsMax) clicks.length = 0
-  if (clicks.length === clicksMax) clicks.shift()
-  clicks.push({ link, at })
-  return clicks.length > 1 && bursts.some(({ links, withinMs }) => differentSince(clicks, at - withinMs) >= links)
-}
-
-/** How many different links were clicked since then. Runs for every click: no copies, the list is short. */
-function differentSince(clicks: readonly Click[], since: number): number {
-  let different = 0
-  for (const [index, click] of clicks.entries()) {
-    if (click.at < since) continue
-    let isFirst = true
-    for (let before = 0; before < index; before++) {
-      const other = clicks[before]
-      if (other && other.link === click.link && other.at >= since) isFirst = false
-    }
-    if (isFirst) different++
+  let known = false
+  for (const click of clicks) {
+    if (click.link !== link) continue
+    click.at = at
+    known = true
   }
-  return different
+  if (!known) {
+    if (clicks.length === clicksMax) clicks.shift()
+    clicks.push({ link, at })
+  }
+  return (
+    clicks.length > 1 &&
+    bursts.some(({ links, withinMs }) => clicks.filter(click => at - click.at <= withinMs).length >= links)
+  )
 }
