@@ -210,3 +210,21 @@ function linesOf(bytes: Buffer): string[] {
     .map(line => line.replace(/^\0+/, ''))
     .filter(line => line !== '')
 }
+
+test('FileSource goes on behind a copy that ends before what was read already', async () => {
+  const lab = new Lab()
+  await lab.open()
+  lab.write(100)
+  await lab.drain()
+  copyFileSync(lab.path, `${lab.path}.1`)
+  // Written while logrotate copied: read, and gone with the truncation.
+  lab.write(5)
+  await lab.drain()
+  truncateSync(lab.path)
+  lab.write(7)
+  lab.rotate('copytruncate')
+  lab.write(3)
+  await lab.drain()
+  assert.deepEqual(lab.lines, lab.written)
+  await lab.close()
+})

@@ -154,8 +154,8 @@ export class FileSource implements LogSource {
   #at(place: FilePosition): Choose {
     let isReported = false
     return async list => {
-      const index = await this.#files.locate(list, place)
-      if (index !== -1) return { file: list[index]!, offset: place.offset }
+      const found = await this.#files.onward(list, place)
+      if (found) return found.choice
       // What nobody can find can't tell either where the events of before ended.
       this.#replayed = undefined
       if (!isReported)
@@ -172,7 +172,7 @@ export class FileSource implements LogSource {
   #after(place: FilePosition): Choose {
     const before = this.#rotationBefore
     return async list => {
-      const index = await this.#files.locate(list, place)
+      const index = await this.#files.locate(list, { ...place, offset: place.head.bytes })
       if (index !== -1) return beginningOf(list[index + 1])
       if (place.offset === 0) {
         // It was empty and is gone: on with what follows the one before it.
@@ -423,8 +423,8 @@ export class FileSource implements LogSource {
     await this.close()
     this.#choose = wasLog
       ? async list => {
-          const index = await this.#files.locate(list, place)
-          return index === -1 ? beginningOf(this.#log(list)) : { file: list[index]!, offset: place.offset }
+          const found = await this.#files.onward(list, place)
+          return found ? found.choice : beginningOf(this.#log(list))
         }
       : this.#after(place)
     await this.#openNext()

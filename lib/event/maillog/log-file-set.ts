@@ -70,6 +70,19 @@ export class LogFileSet {
     return copy
   }
 
+  /**
+   * The file to go on with after a place: its own, or the next one where its own ends before it. That happens to a copy
+   * (copytruncate) when lines were read that came after it was made. Undefined when its file is gone.
+   */
+  async onward(list: readonly ListedFile[], place: FilePosition): Promise<{ choice: Choice | undefined } | undefined> {
+    const index = await this.locate(list, place)
+    if (index !== -1) return { choice: { file: list[index]!, offset: place.offset } }
+    const ended = place.head.bytes === 0 ? -1 : await this.locate(list, { ...place, offset: place.head.bytes })
+    if (ended === -1) return undefined
+    const next = list[ended + 1]
+    return { choice: next && { file: next, offset: 0 } }
+  }
+
   /** The files that changed since. */
   changedSince(list: readonly ListedFile[], atMs: number): ListedFile[] {
     return list.filter(file => file.modifiedMs >= atMs - clockStepMs)
