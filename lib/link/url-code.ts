@@ -1,9 +1,9 @@
 /**
- * How a URL stands in a token: as a text of our own code (`text-code.ts`), or, long ones that repeat themselves, as raw
- * deflate (RFC 1951) of their UTF-8 in base64url, whatever is shorter.
+ * How a URL stands in a token: as a text of our own code (`text-code.ts`), or as raw deflate (RFC 1951) of its UTF-8 in
+ * base64url, for long ones and those that repeat themselves.
  *
- * Which of the two is chosen is no part of the format. Deflate takes twenty times as long as the rest of a token, so it
- * is only tried where it may win: the 2020 format deflates all links, and no link should be longer than there.
+ * Which of the two is chosen is no part of the format. Deflate takes long to set up, so it is only tried where it may
+ * win: the 2020 format deflates all links, and no link should be longer than there.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { decodeText } from './decode-text.ts'
@@ -20,6 +20,8 @@ export interface EncodedUrl {
 export const urlUnitsMax = textUnitsMax
 /** Most bytes that one may inflate to: no unit takes more than three in UTF-8. */
 const inflatedBytesMax = 3 * urlUnitsMax
+/** Longest URL that is tried as a text: with longer ones deflate is as good, and takes half the time. */
+const textTriedUnitsMax = 2000
 /** Shortest result, in characters, that deflate may beat. */
 const triedCharsMin = 160
 /** Random tokens, which no method makes shorter, have so many different characters and come out about as long. */
@@ -30,10 +32,18 @@ const randomRatioMax = 1.03
 /** The messages of a campaign share most of their URLs. At most 2,048 of up to 512 units: some 3 MB. */
 const recently = new Recently<EncodedUrl>(1024)
 const rememberedUnitsMax = 512
+let last: { readonly url: string; readonly encoded: EncodedUrl } = {
+  url: '',
+  encoded: { characters: '', deflated: false },
+}
 
 /** @throws RangeError for a URL of more than `urlUnitsMax` */
 export function encodeUrl(url: string): EncodedUrl {
-  if (url.length > rememberedUnitsMax) return encode(url)
+  if (url.length > rememberedUnitsMax) {
+    // Whether a long one fits is asked before its link is made.
+    if (url !== last.url) last = { url, encoded: encode(url) }
+    return last.encoded
+  }
   const known = recently.get(url)
   if (known) return known
   const encoded = encode(url)
@@ -42,14 +52,19 @@ export function encodeUrl(url: string): EncodedUrl {
 }
 
 function encode(url: string): EncodedUrl {
+  if (url.length > textTriedUnitsMax && url.isWellFormed()) return { characters: deflate(url), deflated: true }
   const characters = encodeText(url)
   if (characters.length < triedCharsMin || isRandom(url, characters) || !url.isWellFormed())
     return { characters, deflated: false }
-  // The window is as long as the longest URL; less state to set up.
-  const deflated = deflateRawSync(url, { level: 9, windowBits: 13, memLevel: 6 }).toString('base64url')
+  const deflated = deflate(url)
   return deflated.length < characters.length
     ? { characters: deflated, deflated: true }
     : { characters, deflated: false }
+}
+
+function deflate(url: string): string {
+  // The window is as long as the longest URL; less state to set up.
+  return deflateRawSync(url, { level: 9, windowBits: 13, memLevel: 6 }).toString('base64url')
 }
 
 /** Undefined when that is no encoded URL, or one of more than `urlUnitsMax`. */
