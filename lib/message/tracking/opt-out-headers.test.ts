@@ -23,6 +23,8 @@ test('applyOptOutHeaders heeds each header in each spelling', () => {
     ['X-TRACK: opens, clicks', 'oict'],
     ['X-Track: initial-opens', 'i'],
     ['X-Track: all', 'oict'],
+    ['X-Track: yes', 'oict'],
+    ['X-Track: no', ''],
     ['X-Track:', 'oict'],
     ['X-No-Track: 1', ''],
     ['X-No-Track:', ''],

@@ -20,7 +20,7 @@ const readers: Readonly<Record<string, (value: string) => Restriction>> = {
         .split(/[\s,;]+/)
         .filter(word => word !== ''),
     )
-    if (words.size === 0 || words.has('all')) return {}
+    if (words.size === 0 || ['all', 'yes', 'true', 'on', '1'].some(word => words.has(word))) return {}
     const opens = words.has('opens') || words.has('open')
     return {
       ...(!opens && { trackOpen: false }),

@@ -285,6 +285,7 @@ export class MessageWrapper {
 
   #passDelimiter({ level, close, end }: FoundDelimiter): void {
     this.#search.delimiters.closeFrom(close ? level : level + 1)
+    this.#search.lookFrom(end)
     if (close) {
       this.#passFrom(end)
       return
@@ -293,7 +294,6 @@ export class MessageWrapper {
     this.#unit = end
     this.#headerScan = end
     this.#mode = 'header'
-    this.#search.lookFrom(end)
     if (this.#parts <= this.#limits.partsMax) return
     this.#tally.skip('too-many-parts')
     this.#mode = 'rest'
