@@ -169,6 +169,18 @@ test('Redis frozen: records wait on disk and are stored after the thaw', async (
   await ended(etl)
 })
 
+test('Redis out of memory: records wait on disk until there is room', async () => {
+  const etl = await rig.start()
+  await write(etl, `${header}\n${delivered(0, 1)}`)
+  await stored([0])
+  await rig.redis.client.config('SET', 'maxmemory', '1mb')
+  await write(etl, delivered(1, 1_000))
+  await until('it to notice', () => etl.output.stdout.includes('keeping them'), 20_000)
+  await rig.redis.client.config('SET', 'maxmemory', '0')
+  await stored(range(0, 1_001))
+  await ended(etl)
+})
+
 test('disk full as well: the pipe is held, and nothing is lost', async () => {
   const etl = await rig.start(['--spill-bytes-max=50kB'])
   await write(etl, `${header}\n${delivered(0, 1)}`)

@@ -59,6 +59,20 @@ test('Redis frozen for a while: the feeder goes on when it thaws', async () => {
   await emptied()
 })
 
+test('Redis out of memory: the feeder still empties the queue', async () => {
+  const first = await rig.issue(10)
+  const feeder = await rig.feeder(short)
+  await arrived(rig, first)
+  await emptied()
+  await feeder.stop()
+  const issued = await rig.issue(500)
+  await rig.redis.client.config('SET', 'maxmemory', '1mb')
+  await assert.rejects(rig.issue(1), /OOM/)
+  await rig.feeder(short)
+  await arrived(rig, issued, 30_000)
+  await emptied()
+})
+
 test('several feeders share the work', async () => {
   rig.endpoint.answer = () => ({ status: 200, delayMs: 30 })
   const feeders = await Promise.all([rig.feeder(short), rig.feeder(short), rig.feeder(short)])
