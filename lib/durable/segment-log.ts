@@ -13,29 +13,19 @@
  *
  * Format: docs/durable-log.md.
  */
-import { join } from 'node:path'
 import { lockDirectory, type DirectoryLock } from './directory-lock.ts'
 import { fileSystem, type FileSystem, type OpenFile } from './file-system.ts'
 import { ReleasePosition } from './release-position.ts'
-import { scanSegment, segmentFirstSeq, segmentPath, type Segment } from './segment.ts'
+import { recoverSegments, type Damage } from './segment-recovery.ts'
+import { scanSegment, segmentPath, type Segment } from './segment.ts'
 import { encodeRecord, payloadBytesMax, recordHeaderBytes, type SegmentRecord } from './segment-record.ts'
 
 export type { SegmentRecord } from './segment-record.ts'
+export type { Damage } from './segment-recovery.ts'
 
 /** The log has reached its `bytesMax`, or the disk is full; nothing was stored. */
 export class SegmentLogFull extends Error {
   override readonly name = 'SegmentLogFull'
-}
-
-/** Records that could not be read back. */
-export interface Damage {
-  /** The file that was damaged. */
-  readonly file: string
-  readonly reason: string
-  /** How many records are missing; undefined where that can't be known. */
-  readonly recordsMissing: number | undefined
-  /** Where the damaged bytes were kept, for people. */
-  readonly savedAs: string | undefined
 }
 
 export interface SegmentLogOptions {
@@ -60,8 +50,6 @@ interface Waiting {
 const defaultSegmentBytes = 4 << 20
 /** Most that is written before an fdatasync, in bytes. */
 const groupBytesMax = 1 << 20
-/** Copies of damaged bytes that are kept, newest first. */
-const corruptFilesMax = 8
 
 export class SegmentLog {
   readonly #dir: string
@@ -193,6 +181,13 @@ export class SegmentLog {
       await this.#released.close()
       await this.#lock.release()
     })
+  }
+
+  async #recover(): Promise<void> {
+    const { seq } = this.#released
+    this.#segments.push(...(await recoverSegments(this.#dir, seq, this.#files, this.#onDamage)))
+    this.#nextSeq = Math.max(seq, this.#segments.at(-1)?.lastSeq ?? 0) + 1
+    await this.#removeReleased(0)
   }
 
   #exclusively(step: () => Promise<void>): Promise<void> {
@@ -369,98 +364,6 @@ export class SegmentLog {
   async #dropReader(): Promise<void> {
     await this.#reader?.file.close().catch(() => undefined)
     this.#reader = undefined
-  }
-
-  /** Finds what is there: the segments, their good records, and what is damaged. */
-  async #recover(): Promise<void> {
-    const names = await this.#files.list(this.#dir)
-    const found = names
-      .map(segmentFirstSeq)
-      .filter(seq => seq !== undefined)
-      .toSorted((a, b) => a - b)
-    for (const [index, firstSeq] of found.entries()) {
-      const beforeSeq = found[index + 1] ?? Number.MAX_SAFE_INTEGER
-      if (beforeSeq - 1 <= this.#released.seq) {
-        await this.#files.unlink(segmentPath(this.#dir, firstSeq)).catch(() => undefined)
-        continue
-      }
-      await this.#recoverSegment(firstSeq, beforeSeq, index === found.length - 1)
-    }
-    this.#nextSeq = Math.max(this.#released.seq, this.#segments.at(-1)?.lastSeq ?? 0) + 1
-    await this.#removeReleased(0)
-    await this.#removeOldCorrupt()
-  }
-
-  async #recoverSegment(firstSeq: number, beforeSeq: number, isLast: boolean): Promise<void> {
-    const segment = { path: segmentPath(this.#dir, firstSeq), firstSeq, lastSeq: firstSeq - 1, bytes: 0 }
-    const missing = (after: number) => (isLast ? undefined : beforeSeq - 1 - after)
-    let file
-    try {
-      file = await this.#files.open(segment.path, 'update')
-      const { offset, seq, end } = await scanSegment(file, 0, firstSeq, beforeSeq, () => true)
-      segment.bytes = offset
-      segment.lastSeq = seq - 1
-      if (seq < beforeSeq && end !== 'whole') {
-        const savedAs = isLast && end === 'torn' ? undefined : await this.#saveRest(segment, file)
-        if (!isLast || end === 'damaged') {
-          const reason = end === 'torn' ? 'ends in the middle of a record' : 'a record is damaged'
-          this.#onDamage({ file: segment.path, reason, recordsMissing: missing(segment.lastSeq), savedAs })
-        }
-        await file.truncate(segment.bytes)
-        await file.datasync()
-      } else if (seq < beforeSeq && !isLast) {
-        const recordsMissing = missing(segment.lastSeq)
-        this.#onDamage({ file: segment.path, reason: 'its end is missing', recordsMissing, savedAs: undefined })
-      }
-      await file.close()
-      if (segment.bytes > 0) this.#segments.push(segment)
-      else await this.#files.unlink(segment.path)
-    } catch (error) {
-      await file?.close().catch(() => undefined)
-      const savedAs = segment.bytes > 0 ? undefined : await this.#setAside(segment)
-      this.#onDamage({
-        file: segment.path,
-        reason: `can't be read or repaired (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`,
-        recordsMissing: missing(segment.lastSeq),
-        savedAs,
-      })
-      if (segment.bytes > 0) this.#segments.push(segment)
-    }
-  }
-
-  /** Keeps what follows the last good record in a file of its own. */
-  async #saveRest(segment: Segment, file: OpenFile): Promise<string | undefined> {
-    const savedAs = `${segment.path}.corrupt-${segment.bytes}`
-    try {
-      const size = Math.min((await file.size()) - segment.bytes, 2 * this.#segmentBytes)
-      const rest = Buffer.alloc(size)
-      const length = await file.read(rest, segment.bytes)
-      const copy = await this.#files.open(savedAs, 'create')
-      try {
-        await copy.write(rest.subarray(0, length), 0)
-      } finally {
-        await copy.close()
-      }
-      return savedAs
-    } catch {
-      await this.#files.unlink(savedAs).catch(() => undefined)
-      return undefined
-    }
-  }
-
-  async #setAside(segment: Segment): Promise<string | undefined> {
-    const savedAs = `${segment.path}.corrupt-0`
-    return this.#files.rename(segment.path, savedAs).then(
-      () => savedAs,
-      () => undefined,
-    )
-  }
-
-  async #removeOldCorrupt(): Promise<void> {
-    const names = (await this.#files.list(this.#dir)).filter(name => name.includes('.corrupt-'))
-    for (const name of names.toSorted().slice(0, -corruptFilesMax)) {
-      await this.#files.unlink(join(this.#dir, name)).catch(() => undefined)
-    }
   }
 }
 

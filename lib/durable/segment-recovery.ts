@@ -1,0 +1,125 @@
+/** What a start makes of the files of a segment log, whatever state they are in. */
+import { join } from 'node:path'
+import type { FileSystem, OpenFile } from './file-system.ts'
+import { scanSegment, segmentFirstSeq, segmentPath, type Segment } from './segment.ts'
+
+/** Records that could not be read back. */
+export interface Damage {
+  /** The file that was damaged. */
+  readonly file: string
+  readonly reason: string
+  /** How many records are missing; undefined where that can't be known. */
+  readonly recordsMissing: number | undefined
+  /** Where the damaged bytes were kept, for people. */
+  readonly savedAs: string | undefined
+}
+
+/** Copies of damaged bytes that are kept, newest first. */
+const corruptFilesMax = 8
+/** Most that is copied of a damaged file, in bytes. */
+const savedBytesMax = 8 << 20
+
+/**
+ * The segments that hold records behind `releasedSeq`, in order, cut back to what is good in them. Files of which
+ * nothing is needed are removed, what is damaged is kept aside and reported.
+ * @throws Error only when the folder can't be listed
+ */
+export async function recoverSegments(
+  dir: string,
+  releasedSeq: number,
+  files: FileSystem,
+  onDamage: (damage: Damage) => void,
+): Promise<Segment[]> {
+  const names = await files.list(dir)
+  const found = names
+    .map(segmentFirstSeq)
+    .filter(seq => seq !== undefined)
+    .toSorted((a, b) => a - b)
+  const segments: Segment[] = []
+  for (const [index, firstSeq] of found.entries()) {
+    const nextSeq = found[index + 1]
+    const path = segmentPath(dir, firstSeq)
+    if (nextSeq !== undefined && nextSeq - 1 <= releasedSeq) {
+      await files.unlink(path).catch(() => undefined)
+      continue
+    }
+    const segment = { path, firstSeq, lastSeq: firstSeq - 1, bytes: 0 }
+    await recoverSegment(segment, nextSeq, files, onDamage)
+    if (segment.bytes > 0) segments.push(segment)
+  }
+  await removeOldCorrupt(dir, names, files)
+  return segments
+}
+
+/** @param nextSeq that of the segment behind it; undefined for the last */
+async function recoverSegment(
+  segment: Segment,
+  nextSeq: number | undefined,
+  files: FileSystem,
+  onDamage: (damage: Damage) => void,
+): Promise<void> {
+  const isLast = nextSeq === undefined
+  // What a later segment has under the same sequence counts: the records here were refused, or written there again.
+  const beforeSeq = nextSeq ?? Number.MAX_SAFE_INTEGER
+  const report = (reason: string, savedAs: string | undefined) => {
+    const recordsMissing = nextSeq === undefined ? undefined : nextSeq - 1 - segment.lastSeq
+    onDamage({ file: segment.path, reason, recordsMissing, savedAs })
+  }
+  let file
+  try {
+    file = await files.open(segment.path, 'update')
+    const { offset, seq, end } = await scanSegment(file, 0, segment.firstSeq, beforeSeq, () => true)
+    segment.bytes = offset
+    segment.lastSeq = seq - 1
+    const isShort = seq < beforeSeq
+    if (isShort && end !== 'whole') {
+      // A write that was torn at the end of the last segment was never acknowledged: nothing is missing.
+      if (!isLast || end === 'damaged') {
+        const reason = end === 'torn' ? 'ends in the middle of a record' : 'a record is damaged'
+        report(reason, await saveRest(segment, file, files))
+      }
+      await file.truncate(segment.bytes)
+      await file.datasync()
+    } else if (isShort && !isLast) report('its end is missing', undefined)
+    await file.close()
+    if (segment.bytes === 0) await files.unlink(segment.path)
+  } catch (error) {
+    await file?.close().catch(() => undefined)
+    const savedAs = segment.bytes > 0 ? undefined : await setAside(segment, files)
+    const { code, message } = error as NodeJS.ErrnoException
+    report(`can't be read or repaired (${code ?? message})`, savedAs)
+  }
+}
+
+/** Keeps what follows the last good record in a file of its own. */
+async function saveRest(segment: Segment, file: OpenFile, files: FileSystem): Promise<string | undefined> {
+  const savedAs = `${segment.path}.corrupt-${segment.bytes}`
+  try {
+    const rest = Buffer.alloc(Math.min((await file.size()) - segment.bytes, savedBytesMax))
+    const length = await file.read(rest, segment.bytes)
+    const copy = await files.open(savedAs, 'create')
+    try {
+      await copy.write(rest.subarray(0, length), 0)
+    } finally {
+      await copy.close()
+    }
+    return savedAs
+  } catch {
+    await files.unlink(savedAs).catch(() => undefined)
+    return undefined
+  }
+}
+
+/** Takes a file out of the way that can't even be read. */
+async function setAside(segment: Segment, files: FileSystem): Promise<string | undefined> {
+  const savedAs = `${segment.path}.corrupt-0`
+  return files.rename(segment.path, savedAs).then(
+    () => savedAs,
+    () => undefined,
+  )
+}
+
+async function removeOldCorrupt(dir: string, names: readonly string[], files: FileSystem): Promise<void> {
+  const corrupt = names.filter(name => name.includes('.segment.corrupt-')).toSorted()
+  for (const name of corrupt.slice(0, -corruptFilesMax)) await files.unlink(join(dir, name)).catch(() => undefined)
+}
