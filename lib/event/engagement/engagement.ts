@@ -24,7 +24,7 @@ import { headerLocation } from './header-location.ts'
 import { confirmPage, revokedPage, unsubscribedPage, unsubscribePage } from './page.ts'
 import { isPixel } from './pixel-action.ts'
 import { asksForRobots, pathBytesMax, tokenOf } from './request-path.ts'
-import type { Traces } from './traces.ts'
+import type { Seen, Traces } from './traces.ts'
 import { formBytesMax, isOneClick } from './unsubscribe-form.ts'
 import type { UserAgents } from './user-agent.ts'
 import { userAgentText } from './user-agent-text.ts'
@@ -138,19 +138,7 @@ function follow(
   }
   const trap = link.linkName === trapLinkName
   const seen = memory.traces.note(link.messageId, link.action, link.url, now, trap)
-  const event = eventOf(link, request, now, policy)
-  const userAgent = memory.userAgents.read(event.userAgent)
-  const verdict = judge({
-    action: link.action,
-    messageId: link.messageId,
-    at: now,
-    userAgent,
-    seen,
-    trap,
-    fromAppleRelay: relayed(userAgent.machine === 'apple-mpp', request, policy),
-    earlyClickMs: policy.earlyClickMs,
-  })
-  return { answer, event: verdict ? { ...event, verdict } : event }
+  return { answer, event: judged(eventOf(link, request, now, policy), request, policy, memory, seen, trap) }
 }
 
 /** RFC 8058: only the POST unsubscribes. Mail services send it from machines, so nothing is judged. */
@@ -188,20 +176,33 @@ function followLegacy(
     answer = allowed ? redirect(location) : confirmPage(target.host, location)
   }
   if (request.method === 'HEAD') return { answer }
-  const event = eventOf(link, request, now, policy)
-  const userAgent = memory.userAgents.read(event.userAgent)
   // What was seen before is left alone: a stranger must not be able to cast doubt on a message's signed links.
+  return { answer, event: judged(eventOf(link, request, now, policy), request, policy, memory, nothingSeen, false) }
+}
+
+const nothingSeen: Seen = { repeat: false, burst: false, afterHead: false, afterTrap: false }
+
+/** The event with its verdict. */
+function judged(
+  event: EngagementEvent,
+  request: TrackerRequest,
+  policy: TrackerPolicy,
+  memory: TrackerMemory,
+  seen: Seen,
+  trap: boolean,
+): EngagementEvent {
+  const userAgent = memory.userAgents.read(event.userAgent)
   const verdict = judge({
-    action: link.action,
-    messageId: link.messageId,
-    at: now,
+    action: event.type,
+    messageId: event.messageId,
+    at: event.at,
     userAgent,
-    seen: { repeat: false, burst: false, afterHead: false, afterTrap: false },
-    trap: false,
+    seen,
+    trap,
     fromAppleRelay: relayed(userAgent.machine === 'apple-mpp', request, policy),
     earlyClickMs: policy.earlyClickMs,
   })
-  return { answer, event: verdict ? { ...event, verdict } : event }
+  return verdict ? { ...event, verdict } : event
 }
 
 /** Whether a host is on the list: by its name, or below `*.name`. */
