@@ -19,7 +19,7 @@ import { consumerGroup, partitionKeys } from './partition.ts'
 import { PartitionReader } from './partition-reader.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
 import { readEntry, type EntryReply, type QueuedEvent } from './queue-entry.ts'
-import { answered, redisReason } from './redis.ts'
+import { redisReason } from './redis.ts'
 
 export type { QueuedEvent } from './queue-entry.ts'
 
@@ -149,7 +149,7 @@ export class EventConsumer {
       const pipeline = this.#connection.redis.pipeline()
       pipeline.xdel(events, ...some)
       pipeline.xack(events, consumerGroup, ...some)
-      const replies = await answered(pipeline.exec(), commandMs)
+      const replies = await this.#connection.answer(pipeline.exec(), commandMs)
       const error = replies?.find(([error]) => error)?.[0]
       if (error) throw error
       // Not what Redis counted: that is 0 when only the answer to the first attempt was lost.
@@ -164,7 +164,9 @@ export class EventConsumer {
   async waiting(): Promise<number> {
     const { redis, partitions } = this.#connection
     const lengths = await Promise.all(
-      Array.from({ length: partitions }, (_, p) => answered(redis.xlen(partitionKeys(p).events), commandMs)),
+      Array.from({ length: partitions }, (_, p) =>
+        this.#connection.answer(redis.xlen(partitionKeys(p).events), commandMs),
+      ),
     )
     return lengths.reduce((sum, length) => sum + length, 0)
   }

@@ -5,7 +5,6 @@
 import { consumerGroup, partitionKeys } from './partition.ts'
 import type { PartitionedRedis } from './partitioned-redis.ts'
 import { readEntry, type EntryReply, type QueuedEvent } from './queue-entry.ts'
-import { answered } from './redis.ts'
 
 /** Longest wait for the answer to a command, in milliseconds. */
 export const commandMs = 2_000
@@ -80,7 +79,7 @@ export class Leases {
    */
   async takeOver(partition: number, max: number): Promise<QueuedEvent[]> {
     const { events } = partitionKeys(partition)
-    const [, entries] = (await answered(
+    const [, entries] = (await this.#connection.answer(
       this.#connection.redis.xautoclaim(
         events,
         consumerGroup,
@@ -106,7 +105,7 @@ export class Leases {
   async recoverOwn(partition: number, onFound: (events: readonly QueuedEvent[]) => void): Promise<void> {
     const { events } = partitionKeys(partition)
     for (let after = '0'; ;) {
-      const reply = (await answered(
+      const reply = (await this.#connection.answer(
         this.#connection.redis.xreadgroup(
           'GROUP',
           consumerGroup,
@@ -132,16 +131,15 @@ export class Leases {
     const { redis } = this.#connection
     const { events } = partitionKeys(partition)
     const deleted = entries.filter(([, fields]) => fields === null).map(([id]) => id)
-    if (deleted.length > 0) await answered(redis.xack(events, consumerGroup, ...deleted), commandMs)
+    if (deleted.length > 0) await this.#connection.answer(redis.xack(events, consumerGroup, ...deleted), commandMs)
     const fresh = entries.filter(([id, fields]) => fields !== null && !this.has(partition, id))
     const first = fresh[0]
     const last = fresh.at(-1)
     if (!first || !last) return []
     for (const [id] of fresh) this.add(partition, id)
-    const pending = (await answered(
-      redis.xpending(events, consumerGroup, first[0], last[0], 2 * idsMax, this.#consumer),
-      commandMs,
-    ).catch(() => [])) as [id: string, consumer: string, idleMs: number, deliveries: number][]
+    const pending = (await this.#connection
+      .answer(redis.xpending(events, consumerGroup, first[0], last[0], 2 * idsMax, this.#consumer), commandMs)
+      .catch(() => [])) as [id: string, consumer: string, idleMs: number, deliveries: number][]
     const deliveries = new Map(pending.map(([id, , , count]) => [id, count]))
     return fresh.map(entry => readEntry(partition, entry, deliveries.get(entry[0]) ?? 2))
   }
@@ -150,7 +148,7 @@ export class Leases {
     const { events } = partitionKeys(partition)
     const ours = new Set<string>()
     for (let from = '-'; ;) {
-      const pending = (await answered(
+      const pending = (await this.#connection.answer(
         this.#connection.redis.xpending(events, consumerGroup, from, '+', 2 * idsMax, this.#consumer),
         commandMs,
       )) as [id: string][]
@@ -166,7 +164,7 @@ export class Leases {
     const { events } = partitionKeys(partition)
     for (let at = 0; at < ids.length; at += idsMax) {
       const some = ids.slice(at, at + idsMax)
-      await answered(
+      await this.#connection.answer(
         this.#connection.redis.xclaim(events, consumerGroup, this.#consumer, 0, ...some, ...options, 'JUSTID'),
         commandMs,
       )

@@ -1,7 +1,16 @@
 /** A connection that has been checked and knows how many partitions all processes on that Redis use. */
 import type { Redis } from 'ioredis'
 import { StartError } from '../process/run.ts'
-import { agreedPartitions, checkRedis, connectRedis, redisReason, type RedisHooks, type RedisRole } from './redis.ts'
+import {
+  agreedPartitions,
+  answered,
+  checkRedis,
+  connectRedis,
+  redisReason,
+  RedisTimeout,
+  type RedisHooks,
+  type RedisRole,
+} from './redis.ts'
 
 export interface PartitionedRedisOptions extends RedisHooks {
   readonly redisUrl: string
@@ -16,6 +25,8 @@ export interface PartitionedRedisOptions extends RedisHooks {
 const startMsMax = 2_000
 /** Failed connections after which it does so at once. */
 const startFailuresMax = 3
+/** Commands in a row without an answer after which the other end is taken for gone. */
+const timeoutsMax = 2
 /** How often a Redis that is not fit is looked at again, in milliseconds: its settings can be changed while it runs. */
 const recheckMs = 2_000
 
@@ -28,6 +39,7 @@ export class PartitionedRedis {
   #isPrepared = false
   #isAgreed = false
   #failures = 0
+  #timeouts = 0
   readonly #options: PartitionedRedisOptions
   readonly #settled: Promise<void>
   #settle: (refused?: StartError) => void = () => undefined
@@ -67,6 +79,24 @@ export class PartitionedRedis {
   /** Whether a command sent now has a chance. */
   get isUsable(): boolean {
     return this.#isPrepared && this.redis.status === 'ready'
+  }
+
+  /**
+   * The answer to a command on this connection, or a rejection after `timeoutMs`. After a few such rejections in a row
+   * the connection is made anew.
+   */
+  async answer<T>(command: Promise<T>, timeoutMs: number): Promise<T> {
+    try {
+      const value = await answered(command, timeoutMs)
+      this.#timeouts = 0
+      return value
+    } catch (error) {
+      if (error instanceof RedisTimeout && ++this.#timeouts >= timeoutsMax) {
+        this.#timeouts = 0
+        if (this.redis.status === 'ready') this.reconnect()
+      }
+      throw error
+    }
   }
 
   /** Cuts the connection and makes a new one: the way out of a connection whose other end is silently gone. */

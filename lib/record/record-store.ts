@@ -5,7 +5,7 @@ import type { Logger } from '../process/log.ts'
 import { setWithExpiry } from '../queue/grouped-write.ts'
 import { partitionOf } from '../queue/partition.ts'
 import { PartitionedRedis } from '../queue/partitioned-redis.ts'
-import { answered, redisReason } from '../queue/redis.ts'
+import { redisReason } from '../queue/redis.ts'
 import { encodeRecord, mergeRecords, recordKey, type MessageRecord, type RecordWriter } from './record.ts'
 
 export interface RecordStoreOptions {
@@ -110,7 +110,7 @@ export class RecordStore {
     await Promise.all(
       Array.from(byPartition.values(), async ids => {
         const keys = ids.flatMap(id => [recordKey('wrapper', id, partitions), recordKey('accounting', id, partitions)])
-        const texts = await answered(redis.mget(keys), groupMs)
+        const texts = await this.#connection.answer(redis.mget(keys), groupMs)
         for (const [index, id] of ids.entries()) {
           const record = mergeRecords(texts[2 * index], texts[2 * index + 1])
           if (record) records.set(id, record)
@@ -172,7 +172,7 @@ export class RecordStore {
     }
     await Promise.all(
       Array.from(commands.values(), ({ keys, values, ttlSeconds }) =>
-        answered(setWithExpiry(redis, keys, values, ttlSeconds), groupMs),
+        this.#connection.answer(setWithExpiry(redis, keys, values, ttlSeconds), groupMs),
       ),
     )
     this.#total.inc({ outcome: 'stored' }, group.length)

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { answered, redisReason, RedisTimeout } from './redis.ts'
+
+describe('redisReason', () => {
+  it('never tells what was sent', () => {
+    const reply = "ERR unknown command 'EVAL', with args beginning with: 'local' '{\"recipient\":\"x@example.com\"}' "
+    assert.equal(redisReason(new Error(reply)), "ERR unknown command 'EVAL'")
+    assert.equal(redisReason(new Error('one\ntwo')), 'one')
+    assert.equal(redisReason(Object.assign(new Error('connect …'), { code: 'ECONNREFUSED' })), 'ECONNREFUSED')
+    assert.equal(redisReason(new Error('OOM command not allowed')), 'OOM command not allowed')
+    assert.equal(redisReason(new Error('x'.repeat(1_000))).length, 120)
+  })
+})
+
+describe('answered', () => {
+  it('gives the answer or the error, and rejects when neither comes', async () => {
+    assert.equal(await answered(Promise.resolve(1), 1_000), 1)
+    await assert.rejects(answered(Promise.reject(new Error('no')), 1_000), /^Error: no$/)
+    await assert.rejects(answered(new Promise(() => undefined), 1), RedisTimeout)
+  })
+})
