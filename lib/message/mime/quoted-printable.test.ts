@@ -112,6 +112,12 @@ test('QuotedPrintableText makes no line that begins like a delimiter', () => {
   assert.equal(decode(changed), `<a href="${'a'.repeat(63)}${'-'.repeat(200)}">`)
 })
 
+test('QuotedPrintableText moves what begins like a delimiter to a line of its own without making it one', () => {
+  const body = new QuotedPrintableText(Buffer.from(`<body>--b${'x'.repeat(900)}\r\nend`))
+  const changed = body.splice([{ start: 6, end: 6, text: 'p'.repeat(60) }]).bytes.toString()
+  assert.equal(changed, `<body>${'p'.repeat(60)}=\r\n=2D-b${'x'.repeat(900)}\r\nend`)
+})
+
 test('encodeQuotedPrintable round-trips any bytes in lines of at most 76 characters', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 400 }), fc.nat(3), (bytes, lineEnds) => {

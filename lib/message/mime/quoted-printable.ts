@@ -41,7 +41,7 @@ export class QuotedPrintableText implements BodyText {
     let from = 0
     let column = 0
     let segment = 0
-    for (const { start, end, text } of edits) {
+    for (const [index, { start, end, text }] of edits.entries()) {
       // Behind the character before it: a soft break or padding that follows is not to become text.
       segment = this.#segmentOf(start - 1, segment)
       const encodedStart = this.#encodedEnd(start, segment)
@@ -58,9 +58,12 @@ export class QuotedPrintableText implements BodyText {
       const ahead = encoded.slice(from, from + lineCharsMax + 2)
       const lineEnd = ahead.indexOf('\r\n')
       const rest = lineEnd === -1 ? ahead.length : lineEnd
-      if (rest > 0 && column + rest > lineCharsMax && ahead[0] !== '-' && !isSoftBreak(ahead)) {
-        out += '=\r\n'
-        column = 0
+      if (rest > 0 && column + rest > lineCharsMax && !isSoftBreak(ahead)) {
+        // A line that begins with a dash could be a delimiter.
+        const isDash = ahead[0] === '-' && edits[index + 1]?.start !== end
+        out += isDash ? '=\r\n=2D' : '=\r\n'
+        column = isDash ? 3 : 0
+        from += isDash ? 1 : 0
       }
     }
     return { bytes: Buffer.from(out + encoded.slice(from), 'latin1') }

@@ -40,8 +40,9 @@ test('stamped headers do not go before a line that is none', () => {
   assert.equal(wrapped(mbox, { plan }).text, crlf('From a@b Thu Jan 1\n') + stamp + crlf('From: a@b\n\nbody\n'))
   const folded = ' folded\n on\nFrom: a@b\n\nbody\n'
   assert.equal(wrapped(folded, { plan }).text, crlf(' folded\n on\n') + stamp + crlf('From: a@b\n\nbody\n'))
-  assert.equal(wrapped('\nbody\n', { plan }).text, stamp + crlf('\nbody\n'))
-  assert.equal(wrapped('', { plan }).text, stamp)
+  // What begins with the empty line has no header, and gets none.
+  assert.equal(wrapped('\nbody\n', { plan }).text, crlf('\nbody\n'))
+  assert.equal(wrapped('', { plan }).text, '')
 })
 
 test('an HTML message changes in its links and by its pixel only', () => {

@@ -186,7 +186,7 @@ export class MessageWrapper {
           edits.push({ start: start + field.start, end: start + field.end, bytes: nothing })
       }
     }
-    const stamped = identityLines(header, plan) + (isSigned ? '' : this.#listUnsubscribe(header, plan))
+    const stamped = header.text === '' ? '' : this.#stampedLines(header, plan, isSigned)
     const place = start + stampPlace(header)
     if (stamped !== '') insert(edits, { start: place, end: place, bytes: Buffer.from(stamped, 'latin1') })
     this.#switches = optOuts.switches
@@ -203,13 +203,16 @@ export class MessageWrapper {
     this.#mode = 'rest'
   }
 
-  /** A failure here must not cost the message its id. */
-  #listUnsubscribe(header: HeaderBlock, plan: TrackingPlan): string {
+  #stampedLines(header: HeaderBlock, plan: TrackingPlan, isSigned: boolean): string {
+    const lines = identityLines(header, plan)
+    // A signature may cover that there is no List-Unsubscribe.
+    if (isSigned) return lines
     try {
-      return listUnsubscribeLines(header, plan)
+      return lines + listUnsubscribeLines(header, plan)
     } catch (error) {
+      // It must not cost the message its id.
       this.#fail(error)
-      return ''
+      return lines
     }
   }
 
