@@ -46,6 +46,13 @@ export class Peer {
     return this.#bytes.toString('latin1')
   }
 
+  /** What was heard and not yet asked for, which then counts as asked for. */
+  take(): string {
+    const text = this.unread
+    this.#bytes = Buffer.alloc(0)
+    return text
+  }
+
   say(text: string): void {
     this.socket.write(text, 'latin1')
   }

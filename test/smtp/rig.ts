@@ -1,14 +1,13 @@
 /** A relay in this process, between a client and an upstream that the test plays. */
 import { Registry } from 'prom-client'
 import pino from 'pino'
-import { noLedger } from '../../lib/message/smtp/accepted-copies.ts'
 import { defaultLimits, type RelayLimits } from '../../lib/message/smtp/limits.ts'
 import { matchNetworks } from '../../lib/message/smtp/networks.ts'
 import type { MultiRecipient } from '../../lib/message/smtp/relay-context.ts'
 import { RelayMetrics } from '../../lib/message/smtp/relay-metrics.ts'
 import { RelayServer, type Certificate } from '../../lib/message/smtp/relay-server.ts'
 import type { StrayLineEnds } from '../../lib/message/smtp/relay.ts'
-import { passThrough, type RelayedMessage, type Rewriting } from '../../lib/message/smtp/rewriting.ts'
+import type { RelayedMessage, Rewriting } from '../../lib/message/smtp/rewriting.ts'
 import type { CopyLedger } from '../../lib/message/smtp/accepted-copies.ts'
 import type { UpstreamTls } from '../../lib/message/smtp/upstream-connection.ts'
 
@@ -37,6 +36,23 @@ export interface Rig {
   /** Faults of the program that sessions ran into; a test expects none. */
   readonly faults: readonly unknown[]
   close: () => Promise<void>
+}
+
+/** Leaves every message as it is. */
+const passThrough: Rewriting = {
+  begin: () => ({ write: chunk => [chunk], end: () => [], accepted: () => undefined }),
+  bringsId: () => true,
+}
+
+/** Remembers nothing. */
+const noLedger: CopyLedger = {
+  outstanding: false,
+  message: () => ({
+    accepted: async () => new Set(),
+    accept: () => undefined,
+    complete: () => undefined,
+    keep: () => undefined,
+  }),
 }
 
 /** Copies are made of messages without an id of their own; they are told apart by a field on top. */

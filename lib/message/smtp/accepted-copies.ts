@@ -32,17 +32,6 @@ export interface CopyLedger {
   message: (reversePath: string, pieces: readonly Buffer[]) => MessageCopies
 }
 
-/** Remembers nothing. */
-export const noLedger: CopyLedger = {
-  outstanding: false,
-  message: () => ({
-    accepted: async () => new Set(),
-    accept: () => undefined,
-    complete: () => undefined,
-    keep: () => undefined,
-  }),
-}
-
 /** How long a copy is remembered. */
 export const rememberedSeconds = 86_400
 /** Copies remembered in this process at most; the oldest give way. */

@@ -15,16 +15,6 @@ export interface Capabilities {
   readonly auth: readonly string[]
 }
 
-export const noCapabilities: Capabilities = {
-  pipelining: false,
-  eightBitMime: false,
-  smtpUtf8: false,
-  dsn: false,
-  enhancedStatusCodes: false,
-  size: undefined,
-  auth: [],
-}
-
 /**
  * SASL mechanisms that pass through a relay: the exchange is between client and upstream alone. Those bound to the TLS
  * channel (-PLUS), and those that name the host (GSSAPI, DIGEST-MD5) don't.

@@ -31,9 +31,3 @@ export interface Rewriting {
   /** Whether a message brings an id of its own, so that all copies of it would be the same. */
   bringsId: (pieces: readonly Buffer[]) => boolean
 }
-
-/** Leaves every message as it is. */
-export const passThrough: Rewriting = {
-  begin: () => ({ write: chunk => [chunk], end: () => [], accepted: () => undefined }),
-  bringsId: () => true,
-}

@@ -126,10 +126,7 @@ export async function serve(context: ProcessContext<typeof wrapperOptions>): Pro
     upstreamHooks: {
       connected: trouble => {
         const upstream = formatHostPort(settings.outHostport)
-        health.set(
-          'upstream',
-          trouble && `no SMTP connection to ${upstream} (${trouble}): check the MTA and --out-hostport`,
-        )
+        health.set('upstream', trouble && `no SMTP connection to ${upstream} (${trouble}): ${remedyFor(trouble)}`)
         if (trouble === upstreamTrouble) return
         if (trouble === undefined) log.info({ upstream }, 'the upstream is back')
         else log.warn({ upstream, reason: trouble }, 'no connection to the upstream')
@@ -172,6 +169,12 @@ export async function serve(context: ProcessContext<typeof wrapperOptions>): Pro
       await dataFile?.close()
     },
   }
+}
+
+function remedyFor(trouble: string): string {
+  return /certificate|TLS|SSL/i.test(trouble)
+    ? 'give the MTA a certificate that is valid for this name, or see --out-tls and --insecure-skip-verify'
+    : 'check the MTA and --out-hostport'
 }
 
 /** Whether anything in a message will lead to the tracker. */
