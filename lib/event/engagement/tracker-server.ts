@@ -95,7 +95,12 @@ export async function serveTracker(
       }
     }
     if (decision.event === undefined) finish()
-    else void hooks.record(decision.event).catch(hooks.failed).then(finish)
+    else {
+      void hooks.record(decision.event).then(finish, (error: unknown) => {
+        hooks.failed(error)
+        finish()
+      })
+    }
   }
 
   await listen(server, at, reusePort)
