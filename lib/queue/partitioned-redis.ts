@@ -29,6 +29,8 @@ const startFailuresMax = 3
 const timeoutsMax = 2
 /** How often a Redis that is not fit is looked at again, in milliseconds: its settings can be changed while it runs. */
 const recheckMs = 2_000
+/** How long it waits to try again with one that refuses to work, in milliseconds. */
+const retryMs = 500
 
 export class PartitionedRedis {
   readonly redis: Redis
@@ -130,8 +132,10 @@ export class PartitionedRedis {
         log.error({ reason: error.message }, 'this Redis is not fit for the queue')
         setTimeout(() => this.redis.status === 'ready' && void this.#prepare(), recheckMs).unref()
       } else if (this.redis.status === 'ready') {
-        log.warn({ reason: redisReason(error) }, 'Redis does not answer, trying again')
-        setTimeout(() => this.redis.status === 'ready' && this.reconnect(), 500).unref()
+        const reason = redisReason(error)
+        health.set('redis-setup', `Redis is there but can't be used (${reason}): trying again`)
+        log.warn({ reason }, "Redis is there but can't be used, trying again")
+        setTimeout(() => this.redis.status === 'ready' && this.reconnect(), retryMs).unref()
       }
       return
     }

@@ -176,9 +176,9 @@ function warnOnce({ log, health }: RedisHooks, text: string): void {
  */
 export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<RedisSetup> {
   const [info, memory, persistence] = await Promise.all([
-    answered(redis.info('server')),
-    answered(redis.info('memory')),
-    answered(redis.info('persistence')),
+    infoSection(redis, 'server'),
+    infoSection(redis, 'memory'),
+    infoSection(redis, 'persistence'),
   ])
   const version = infoField(info, 'redis_version')
   const [major = 0, minor = 0] = (version ?? '').split('.').map(Number)
@@ -207,6 +207,16 @@ export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<Redis
     )
   }
   return { appendOnly: appendOnly === undefined ? undefined : appendOnly !== '0' }
+}
+
+/** A section of INFO; empty where that is forbidden. */
+async function infoSection(redis: Redis, section: string): Promise<string> {
+  try {
+    return await answered(redis.info(section))
+  } catch (error) {
+    if (/^(?:NOPERM|ERR unknown command)/.test((error as Error).message)) return ''
+    throw error
+  }
 }
 
 function infoField(info: string, field: string): string | undefined {

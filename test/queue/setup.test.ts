@@ -97,6 +97,45 @@ describe('a Redis for the queue', () => {
     }
   })
 
+  it('may forbid INFO too, which costs the checks and is said', async () => {
+    const redis = await startRedis()
+    try {
+      await redis.client.acl('SETUSER', 'tracking', 'on', '>hush-hush', '~mta:*', '+@all', '-info', '-config')
+      const ours = hooks(redis.url.replace('//', '//tracking:hush-hush@'))
+      const { push } = await openProducer(ours)
+      assert.equal(await push(), 'queued')
+      assert.equal(ours.lines.filter(line => line.includes('does not tell its maxmemory-policy')).length, 1)
+    } finally {
+      await closeAll()
+      await redis.stop()
+    }
+  })
+
+  it('turns health red while it is a replica, and is used when it is none', async () => {
+    const redis = await startRedis()
+    try {
+      await redis.client.replicaof('127.0.0.1', 1)
+      const ours = hooks(redis.url)
+      const { outcomes, push } = await openProducer(ours)
+      await push()
+      assert.equal(outcomes.spilled, 1)
+      assert.match(ours.health.report().reasons['redis-setup'] ?? '', /can't be used \(READONLY/)
+      await redis.client.replicaof('NO', 'ONE')
+      await until('an event to be queued', async () => (await push()) === 'queued')
+      await until('health', () => ours.health.report().status === 'ok')
+      // Once it is known, being made a replica shows when something is pushed.
+      await redis.client.replicaof('127.0.0.1', 1)
+      await until('health', async () => {
+        await push()
+        return /READONLY/.test(ours.health.report().reasons['queue'] ?? '')
+      })
+      assert.equal(outcomes.dropped, 0)
+    } finally {
+      await closeAll()
+      await redis.stop()
+    }
+  })
+
   it('may be reached by TLS, and then its certificate is verified', async () => {
     const dir = await newFolder()
     const [key, certificate] = [join(dir, 'key.pem'), join(dir, 'certificate.pem')]
