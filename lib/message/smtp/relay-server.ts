@@ -39,6 +39,8 @@ const refusedConnectionsMax = 500
 const authFailureWindowMs = 600_000
 /** Longest wait for messages under way when the process stops; what is not done by then is left to its client. */
 const stopMsMax = 5_000
+/** Longest wait for clients to close their side of a connection that is over, when the process stops. */
+const farewellMsMax = 1_000
 const authAddressesMax = 10_000
 
 export class RelayServer extends SMTPServer implements Relay, Timed {
@@ -154,7 +156,12 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
     this.pool.close()
     await new Promise<void>(resolve => {
       for (const server of this.#moreServers) server.close()
-      this.server.close(() => resolve())
+      // Clients that were told to go may take a moment; they are not worth a longer one.
+      const late = setTimeout(resolve, farewellMsMax)
+      this.server.close(() => {
+        clearTimeout(late)
+        resolve()
+      })
       for (const connection of this.connections) connection._socket.destroy()
     })
     this.deadlines.close()
