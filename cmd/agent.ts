@@ -5,7 +5,7 @@
 import { run } from '../lib/process/run.ts'
 import { startInspection } from '../lib/event/maillog/inspect.ts'
 import { agentOptions, asksToInspect, inspectOptions } from '../lib/event/maillog/options.ts'
-import { startAgent } from '../lib/event/maillog/start-agent.ts'
+import { startAgent, validateAgent } from '../lib/event/maillog/start-agent.ts'
 
 const manual = `
 Reports what became of every message: follows the log of the mail server, ties each delivery, bounce and deferral to the
@@ -26,5 +26,5 @@ const program = { name: 'agent', manual, configFile: '/etc/sendpost-agent/config
 if (asksToInspect(process.argv)) {
   await run({ ...program, options: inspectOptions, operands: '[file...]', start: startInspection })
 } else {
-  await run({ ...program, options: agentOptions, start: startAgent })
+  await run({ ...program, options: agentOptions, validate: validateAgent, start: startAgent })
 }

@@ -118,7 +118,7 @@ test('without a key it does not start, and says what to do', async context => {
     [`${root}cmd/agent.ts`, `--state-dir=${agent.stateDir}`, '--metrics-hostport=127.0.0.1:0'],
     { env: { SENDPOST_API_KEY: undefined, AGENT_CONFIG: undefined }, input: '' },
   )
-  assert.equal((await process.exited).code, 1)
-  assert.match(process.output.stdout, /set SENDPOST_API_KEY or --api-key-file/)
+  assert.equal((await process.exited).code, 2)
+  assert.match(process.output.stderr, /set SENDPOST_API_KEY or --api-key-file/)
   assert.ok(!existsSync(`${agent.stateDir}/cursor`))
 })

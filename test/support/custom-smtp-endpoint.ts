@@ -37,7 +37,7 @@ export interface CustomSmtpEndpoint {
   close: () => Promise<void>
 }
 
-const types = ['delivered', 'bounced', 'deferred', 'soft_bounced']
+const types = new Set(['delivered', 'bounced', 'deferred', 'soft_bounced'])
 
 export async function startCustomSmtpEndpoint(): Promise<CustomSmtpEndpoint> {
   const requests: PostedRequest[] = []
@@ -94,7 +94,7 @@ function readEvents(body: string, flaws: string[]): PostedEvent[] {
     if (events.length === 0 || events.length > 100) flaws.push(`${events.length} events`)
     for (const event of events) {
       if (!/^[0-9a-f-]{36}$/.test(event.message_id)) flaws.push(`message_id ${event.message_id}`)
-      if (!types.includes(event.event_type)) flaws.push(`event_type ${event.event_type}`)
+      if (!types.has(event.event_type)) flaws.push(`event_type ${event.event_type}`)
       if (event.timestamp !== undefined && Number.isNaN(Date.parse(event.timestamp))) flaws.push('timestamp')
     }
     return events

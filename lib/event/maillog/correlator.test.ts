@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { Correlator, correlatorDefaults, type CorrelatorOptions } from './correlator.ts'
+import { correlatorDefaults, type CorrelatorOptions } from './correlator-options.ts'
+import { Correlator } from './correlator.ts'
 import type { LogLine } from './log-line.ts'
 import type { Outcome } from './outcome.ts'
 

@@ -11,7 +11,9 @@
  *   in this log meanwhile: the message goes on as that one, which inherits the UUID;
  * - notifications that Postfix sends are messages too, but nobody's.
  */
+import type { CorrelatorOptions } from './correlator-options.ts'
 import { keptText } from './kept-text.ts'
+import type { LineVerdict } from './line-verdict.ts'
 import type { LogLine } from './log-line.ts'
 import { messageUuid } from './message-uuid.ts'
 import type { Outcome, OutcomeType } from './outcome.ts'
@@ -22,56 +24,6 @@ import { PendingRecipients } from './pending-recipients.ts'
 import { SharedWords } from './shared-words.ts'
 import { smtpReplyCode } from './smtp-reply.ts'
 import { readStatusLine, type StatusLine } from './status-line.ts'
-
-/** What a line was good for; the label of the counter of lines. */
-export const lineVerdicts = [
-  /** An event. */
-  'event',
-  /** A result of a message whose UUID is not known (yet). */
-  'held',
-  /** `sent` to where the message goes on under another queue id. */
-  'hop',
-  /** Delivery of a notification that Postfix made. */
-  'notification',
-  /** A result that was reported before: a repeated SOFTBOUNCE or deferral. */
-  'repeat',
-  /** An address probe. */
-  'probe',
-  /** A result of a queue id that was never opened in this log. */
-  'orphan',
-  /** A status line that can't be read. */
-  'malformed',
-  /** Opens, names or ends a queue id. */
-  'correlation',
-  /** Bears a queue id, says nothing of use. */
-  'other',
-  /** Bears no queue id. */
-  'skipped',
-  /** No known line format. */
-  'unparsed',
-] as const
-export type LineVerdict = (typeof lineVerdicts)[number]
-
-export interface CorrelatorOptions {
-  /** How long a queue id is remembered after its last sign of life, ms. */
-  readonly ttlMs: number
-  /** How long after it left the queue, ms: the line that names it as the next hop may come later. */
-  readonly removedGraceMs: number
-  /** Queue ids remembered at once; past it the oldest are forgotten. */
-  readonly entriesMax: number
-  /** Least time between two reports of a deferral of the same recipient, ms. */
-  readonly deferredIntervalMs: number
-  /** Relays (whole text or the part before `[`) whose `sent` is never a delivery, such as the pipe to a content filter. */
-  readonly hopRelays: readonly string[]
-}
-
-export const correlatorDefaults: CorrelatorOptions = {
-  ttlMs: 5 * 86_400_000,
-  removedGraceMs: 2 * 60_000,
-  entriesMax: 500_000,
-  deferredIntervalMs: 0,
-  hopRelays: [],
-}
 
 /** Recipients remembered of one message, and results held for one. */
 const recipientsMax = 10_000

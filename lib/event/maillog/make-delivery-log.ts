@@ -1,5 +1,5 @@
 /** The state machine for the log that the settings name. One more mail server: one more line here. */
-import { correlatorDefaults } from './correlator.ts'
+import { correlatorDefaults } from './correlator-options.ts'
 import type { DeliveryLog, DeliveryLogHooks } from './delivery-log.ts'
 import { PostfixLog } from './postfix-log.ts'
 import { PowerMtaLog } from './powermta-log.ts'

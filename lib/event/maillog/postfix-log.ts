@@ -1,5 +1,6 @@
 /** Postfix's log: line formats, then correlation. */
-import { Correlator, type CorrelatorOptions } from './correlator.ts'
+import type { CorrelatorOptions } from './correlator-options.ts'
+import { Correlator } from './correlator.ts'
 import type { DeliveryLog, DeliveryLogHooks } from './delivery-log.ts'
 import { LogLineReader } from './log-line.ts'
 import { StampClock } from './stamp-clock.ts'

@@ -3,7 +3,9 @@ import { globSync, existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { lockDirectory } from '../../durable/durable-file.ts'
 import { SegmentLog } from '../../durable/segment-log.ts'
-import { StartError, type ProcessContext, type Running } from '../../process/run.ts'
+import type { Settings } from '../../process/option.ts'
+import type { ProcessContext, Running } from '../../process/run.ts'
+import { SettingsError, type WithCommon } from '../../process/settings.ts'
 import { Credential } from '../upload/credential.ts'
 import { DeadLetters } from '../upload/dead-letters.ts'
 import { openTransport } from '../upload/transport.ts'
@@ -120,11 +122,16 @@ export async function startAgent(context: ProcessContext<typeof agentOptions>): 
   }
 }
 
+/** What is wrong with the settings as a whole. @throws {SettingsError} */
+export function validateAgent(settings: Settings<WithCommon<typeof agentOptions>>): void {
+  readKey(settings.apiKeyFile, settings.apiKey)
+}
+
 function readKey(file: string | undefined, value: string | undefined): Credential {
   try {
     return new Credential(file, 'SENDPOST_API_KEY', value)
   } catch (error) {
-    throw new StartError((error as Error).message)
+    throw new SettingsError((error as Error).message)
   }
 }
 
