@@ -228,9 +228,9 @@ export class CommentEnds {
     const next = html.charCodeAt(open + 1)
     // A `<` that begins nothing is text, `</>` is nothing.
     if (next !== 0x21 && next !== 0x3f && next !== 0x2f) return open + 1
-    if (html.startsWith('--', open + 2)) return this.#commentEnd(open + 4)
+    if (html.startsWith('!--', open + 1)) return this.#commentEnd(open + 4)
     // The standard ends this at the first `>`, other readers at `]]>`; what lies between is left alone.
-    if (html.startsWith('[CDATA[', open + 2)) {
+    if (html.startsWith('![CDATA[', open + 1)) {
       if (this.#cdata !== -1 && this.#cdata <= open) this.#cdata = html.indexOf(']]>', open)
       if (this.#cdata !== -1) return this.#cdata + 3
     }
