@@ -66,6 +66,8 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
     super({
       ...options.certificate,
       secure: options.implicitTls,
+      // Else it asks the system for every connection.
+      name: options.name,
       logger: false,
       disableReverseLookup: true,
       authOptional: true,
@@ -119,18 +121,22 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
     const isName = host !== '' && isIP(host) === 0
     const addresses = isName ? (await lookup(host, { all: true })).map(({ address }) => address) : [host]
     let listening = 0
+    let absent: unknown
     for (const address of new Set(addresses)) {
       const server = listening === 0 ? this.server : createServer(socket => this.server.emit('connection', socket))
       try {
         await listen(server, { ...(address !== '' && { host: address }), port, reusePort, backlog: 1024 })
       } catch (error) {
         // A name may have an address of a family that the machine does without.
-        if (listening > 0 && (error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') continue
-        throw error
+        const isAbsent = ['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes((error as NodeJS.ErrnoException).code ?? '')
+        if (!isAbsent) throw error
+        absent = error
+        continue
       }
       server.on('error', error => this.log.warn({ reason: error.message }, 'a connection could not be accepted'))
       if (listening++ > 0) this.#moreServers.push(server)
     }
+    if (listening === 0) throw absent
   }
 
   /** New certificate for new connections. */
