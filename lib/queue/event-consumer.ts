@@ -39,6 +39,8 @@ export interface EventConsumerOptions {
 
 /** Connections that wait for events; beyond as many partitions they are shared. */
 const readersMax = 16
+/** Entries read ahead from which on no more are taken over. */
+const readyMax = 1_000
 /** Fewest entries asked of a partition at a time. */
 const readMin = 50
 
@@ -56,6 +58,10 @@ export class EventConsumer {
   #wanted = 0
   #timer: NodeJS.Timeout | undefined
   #tending: Promise<void> | undefined
+  /** The partition that is tended next. */
+  #tendNext = 0
+  /** There may be more to take over, as soon as there is room. */
+  #isBehind = false
   #isClosed = false
   readonly #takenTotal: Counter
   readonly #takenOverTotal: Counter
@@ -118,6 +124,7 @@ export class EventConsumer {
       await new Promise(setImmediate)
     }
     const events = this.#ready.splice(0, max)
+    if (this.#isBehind) this.#tend()
     this.#takenTotal.inc(events.length)
     this.#unreadableTotal.inc(events.reduce((sum, { event }) => sum + (event === undefined ? 1 : 0), 0))
     return events
@@ -243,14 +250,23 @@ export class EventConsumer {
   async #tendAll(): Promise<void> {
     await this.#leases.renew()
     this.#ready = this.#ready.filter(({ partition, entryId }) => this.#leases.has(partition, entryId))
-    for (let partition = 0; partition < this.#connection.partitions; partition++) {
-      if (this.#isClosed || this.#ready.length >= idsMax) return
+    const { partitions } = this.#connection
+    this.#isBehind = false
+    for (let count = 0; count < partitions; count++) {
+      const partition = this.#tendNext % partitions
       try {
         if (this.#unsure.has(partition)) {
           this.#unsure.delete(partition)
           await this.#leases.recoverOwn(partition, events => this.#tookOver(events))
         }
-        this.#tookOver(await this.#leases.takeOver(partition, idsMax))
+        for (let isThrough = false; !isThrough;) {
+          // Not more than somebody asks for: what is in hand here is out of reach of others. `take` comes back to it.
+          this.#isBehind = this.#ready.length >= readyMax
+          if (this.#isBehind || this.#isClosed) return
+          const part = await this.#leases.takeOver(partition)
+          this.#tookOver(part.events)
+          isThrough = part.isThrough
+        }
       } catch (error) {
         if (!isNoGroup(error)) {
           this.#unsure.add(partition)
@@ -258,6 +274,7 @@ export class EventConsumer {
         }
         await this.#createGroup(partition)
       }
+      this.#tendNext = (partition + 1) % partitions
     }
   }
 

@@ -17,6 +17,8 @@ export class Leases {
   readonly #leaseMs: number
   /** Entry ids by partition. */
   readonly #inHand = new Map<number, Set<string>>()
+  /** By partition, how far `takeOver` has looked. */
+  readonly #cursors = new Map<number, string>()
   /** Since when all that is in hand is certainly ours. */
   #renewedAt = performance.now()
 
@@ -49,12 +51,13 @@ export class Leases {
   }
 
   /**
-   * Renews the lease of all that is in hand. What another consumer took over meanwhile, because this one was silent for
+   * Renews the lease of all that is in hand, unless that was done a moment ago. What another consumer took over meanwhile, because this one was silent for
    * too long, is in hand no more.
    * @throws Error when Redis does not answer
    */
   async renew(): Promise<void> {
     const startedAt = performance.now()
+    if (startedAt - this.#renewedAt < this.#leaseMs / 4) return
     const mayBeLost = startedAt - this.#renewedAt > this.#leaseMs
     for (const [partition, ids] of this.#inHand) {
       if (ids.size === 0) continue
@@ -74,27 +77,22 @@ export class Leases {
   }
 
   /**
-   * Up to `max` entries of a partition whose consumers have been silent for longer than the lease; they are in hand then.
+   * Looks through a part of what consumers of a partition have in hand and takes what has not been renewed for longer
+   * than the lease; that is in hand here then. The next call goes on behind that part.
+   * @returns what was taken, and whether all has been looked through
    * @throws Error when Redis does not answer, or has no such group
    */
-  async takeOver(partition: number, max: number): Promise<QueuedEvent[]> {
+  async takeOver(partition: number): Promise<{ readonly events: QueuedEvent[]; readonly isThrough: boolean }> {
     const { events } = partitionKeys(partition)
-    const [, entries] = (await this.#connection.answer(
-      this.#connection.redis.xautoclaim(
-        events,
-        consumerGroup,
-        this.#consumer,
-        this.#leaseMs,
-        '0-0',
-        'COUNT',
-        Math.min(max, idsMax),
-      ),
+    const { redis } = this.#connection
+    const from = this.#cursors.get(partition) ?? '0-0'
+    const [next, entries] = (await this.#connection.answer(
+      redis.xautoclaim(events, consumerGroup, this.#consumer, this.#leaseMs, from, 'COUNT', idsMax),
       commandMs,
     )) as [cursor: string, entries: (EntryReply | null)[]]
-    return this.#receive(
-      partition,
-      entries.filter(entry => entry !== null),
-    )
+    this.#cursors.set(partition, next)
+    const found = entries.filter(entry => entry !== null)
+    return { events: await this.#receive(partition, found), isThrough: next === '0-0' }
   }
 
   /**

@@ -265,6 +265,28 @@ describe('the queue, when a process dies', () => {
     await takeSome(live, safe)
   })
 
+  it('finds what a dead consumer had behind thousands that a live one has', async () => {
+    const alone = await startRedis()
+    try {
+      const ours = { ...hooks(alone.url), partitions: 1 }
+      const { safe, push } = await openProducer(ours)
+      await Promise.all(Array.from({ length: 6_000 }, () => push()))
+      const live = await openConsumer(ours, 'live', 500)
+      const held: string[] = []
+      while (held.length < 6_000) for (const { event } of await live.take(1_000, 1_000)) held.push(event!.id)
+      safe.clear()
+      await Promise.all(Array.from({ length: 3_000 }, () => push()))
+      // One that was given entries and is never heard of again.
+      const { client } = alone
+      await client.xreadgroup('GROUP', 'feeder', 'dead', 'COUNT', 3_000, 'STREAMS', 'mta:{0}:events', '>')
+      await expectAll(live, safe)
+      assert.equal(await client.xlen('mta:{0}:events'), held.length)
+    } finally {
+      await closeAll()
+      await alone.stop()
+    }
+  })
+
   it('does not give a thawed consumer back what another took over meanwhile', async () => {
     const leaseMs = 500
     const { safe, push } = await openProducer(hooks(redis.url))

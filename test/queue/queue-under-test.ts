@@ -127,7 +127,7 @@ export async function takeSome(consumer: EventConsumer, safe: ReadonlyMap<string
 }
 
 /** Takes events and has them done with until all of `safe` have come, now or before; each as it was pushed. */
-export async function expectAll(consumer: EventConsumer, safe: ReadonlyMap<string, TrackingEvent>) {
+export async function expectAll(consumer: EventConsumer, safe: ReadonlyMap<string, TrackingEvent>, timeoutMs = 15_000) {
   const missing = () => [...safe.keys()].filter(id => arrivals.get(safe)?.has(id) !== true)
   return until(
     'all events to come out of the queue',
@@ -135,7 +135,7 @@ export async function expectAll(consumer: EventConsumer, safe: ReadonlyMap<strin
       const came = await takeSome(consumer, safe)
       return missing().length === 0 && came
     },
-    15_000,
+    timeoutMs,
     0,
   ).catch((error: unknown) => {
     throw new Error(`${missing().length} of ${safe.size} events did not come`, { cause: error })

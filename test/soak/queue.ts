@@ -83,10 +83,22 @@ while (performance.now() < end) {
 await consuming
 await stop()
 console.log('faults', Object.fromEntries(counts), 'pushed', outcomes)
-const came = await expectAll(consumer, safe)
+const calmAt = performance.now()
+const came = await expectAll(consumer, safe, 60_000).catch(async (error: unknown) => {
+  console.log((await ours.metrics.metrics()).replaceAll(/^#.*\n|^\n/gm, ''), ours.health.report())
+  for (let partition = 0; partition < ours.partitions; partition++) {
+    const key = `mta:{${partition}}:events`
+    console.log(key, await redis.client.xlen(key), JSON.stringify(await redis.client.xpending(key, 'feeder')))
+  }
+  console.log(ours.lines.slice(-40).join(''))
+  throw error
+})
 const repeats = [...came.values()].reduce((sum, times) => sum + times - 1, 0)
 const left = await metric(ours.metrics, 'test_spill_events')
-console.log(`${safe.size} events, all came; ${repeats} repeats; ${left} in the spill; ${outcomes.dropped} dropped`)
+const tookMs = Math.round(performance.now() - calmAt)
+console.log(
+  `${safe.size} events, all came, the last ${tookMs} ms after the faults; ${repeats} repeats; ${left} in the spill; ${outcomes.dropped} dropped`,
+)
 if (outcomes.dropped > 0) process.exitCode = 1
 await closeAll()
 await proxy.close()
