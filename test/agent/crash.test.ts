@@ -21,12 +21,12 @@ const all = (from: number, to: number) =>
 
 test('killed while it reads and uploads: nothing lost, at most a batch repeated per kill', async context => {
   const agent = await agentUnderTest(context, '--from-beginning')
-  const kills = Number(process.env['AGENT_KILLS'] ?? 12)
+  const kills = Number(process.env['AGENT_KILLS'] ?? 8)
   let written = 0
   writeFileSync(agent.logPath, '')
   const writer = setInterval(() => {
-    appendFileSync(agent.logPath, all(written, written + 20))
-    written += 20
+    appendFileSync(agent.logPath, all(written, written + 5))
+    written += 5
   }, 20)
   context.after(() => clearInterval(writer))
   for (let kill = 0; kill < kills; kill++) {

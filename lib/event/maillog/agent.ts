@@ -69,6 +69,7 @@ export class Agent {
   /** The map is ahead of what is safe on disk: it must not be saved. */
   #stuck = false
   #cursorSavedMs = 0
+  #cursorWriting: Promise<void> = Promise.resolve()
   #cursorChanged = false
   #mapSavedMs = Date.now()
   #mapChanged = false
@@ -79,7 +80,8 @@ export class Agent {
     this.#options = options
     this.#positions = { ...saved.cursor }
     this.#mapPositions = { ...saved.map?.positions }
-    const { metrics } = options
+    const { metrics, upload } = options
+    upload.beforeRelease = () => this.#saveCursor()
     const registers = [metrics]
     this.#lines = new Counter({
       name: 'agent_lines_total',
@@ -116,6 +118,7 @@ export class Agent {
     this.#sources.push(source)
     if (!source.start) return
     this.#positions[source.id] ??= source.start
+    this.#cursorChanged = true
     await this.#saveCursor()
   }
 
@@ -213,13 +216,16 @@ export class Agent {
         ...(isRead && { read: [id, isRead] as const }),
       }
       if (!(await this.#append(encodePending(record)))) return
+      if (isRead) this.#reached(id, isRead)
       upload.added(part.length)
     }
-    if (!replayed) {
-      this.#positions[id] = position
-      this.#cursorChanged = true
-    }
+    if (!replayed) this.#reached(id, position)
     this.#mapPositions[id] = position
+  }
+
+  #reached(id: string, position: SourcePosition): void {
+    this.#positions[id] = position
+    this.#cursorChanged = true
   }
 
   /** Waits for room, for as long as it takes; false when it was told to stop meanwhile. */
@@ -256,10 +262,15 @@ export class Agent {
     }
   }
 
+  /** One write at a time. */
   async #saveCursor(): Promise<void> {
-    this.#cursorSavedMs = Date.now()
-    this.#cursorChanged = false
-    await this.#saving(() => this.#options.state.saveCursor(this.#positions))
+    this.#cursorWriting = this.#cursorWriting.then(async () => {
+      if (!this.#cursorChanged) return
+      this.#cursorSavedMs = Date.now()
+      this.#cursorChanged = false
+      await this.#saving(() => this.#options.state.saveCursor(this.#positions))
+    })
+    await this.#cursorWriting
   }
 
   async #saveMap(): Promise<void> {

@@ -49,6 +49,8 @@ interface Batch {
 }
 
 export class EventUpload {
+  /** Called before events leave the disk: the place behind them must be kept elsewhere by then, or they are read again. */
+  beforeRelease: () => Promise<void> = async () => undefined
   readonly #options: EventUploadOptions
   readonly #uploaded: Counter<'result'>
   readonly #stop = new AbortController()
@@ -172,7 +174,10 @@ export class EventUpload {
       this.#uploaded.inc({ result: 'refused' }, refused.length)
     }
     if (unsent.length > 0) return false
-    if (throughSeq > 0) await pending.release(throughSeq)
+    if (throughSeq > 0) {
+      await this.beforeRelease()
+      await pending.release(throughSeq)
+    }
     return true
   }
 
