@@ -75,8 +75,12 @@ test('Redis out of memory: the feeder still empties the queue', async () => {
 
 test('several feeders share the work', async () => {
   rig.endpoint.answer = () => ({ status: 200, delayMs: 30 })
-  const feeders = await Promise.all([rig.feeder(short), rig.feeder(short), rig.feeder(short)])
-  await Promise.all(feeders.map(feeder => until('it to be there', async () => (await feeder.health()).status === 'ok')))
+  const feeders = []
+  for (let n = 0; n < 3; n++) {
+    const feeder = await rig.feeder(short)
+    await until('it to be there', async () => (await feeder.health()).status === 'ok', 20_000)
+    feeders.push(feeder)
+  }
   const issued = []
   for (let round = 0; round < 10; round++) issued.push(...(await rig.issue(300)))
   await arrived(rig, issued, 30_000)

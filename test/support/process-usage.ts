@@ -13,6 +13,8 @@ export function processUsage(pid: number): ProcessUsage | undefined {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? []
     const peak = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+    // Of a process that has just ended there is no memory left to tell of.
+    if (peak === undefined) return undefined
     return { cpuSeconds: (Number(fields[11]) + Number(fields[12])) / 100, peakMb: Number(peak) / 1024 }
   } catch {
     return undefined

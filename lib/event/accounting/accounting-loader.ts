@@ -59,7 +59,7 @@ export class AccountingLoader {
     for (const [index, row] of csvRows(records, quoted).entries()) {
       const text = records[index] ?? ''
       if (row === undefined) bad.push({ text, reason: 'no CSV record' })
-      else if (isHeaderRow(row)) this.#follow(row)
+      else if (isHeaderRow(row)) await this.#follow(row)
       else {
         const reader = this.#reader ?? (await this.#recall())
         if (reader) this.#read(reader, row, text, entries, events, bad)
@@ -102,10 +102,11 @@ export class AccountingLoader {
     else meter.count(reading.reason === 'type' ? 'other' : 'untracked')
   }
 
-  #follow(names: readonly string[]): void {
+  /** Settles when the header is safe: a process killed after this line leaves it to the next, which gets none. */
+  async #follow(names: readonly string[]): Promise<void> {
     this.#options.meter.count('header')
     this.#useColumns(names)
-    void this.#options.headers.save(names)
+    await this.#options.headers.save(names)
   }
 
   async #recall(): Promise<AccountingRowReader | undefined> {

@@ -28,6 +28,7 @@ export class HeaderMemory {
   #kept: string | undefined
   #retry: NodeJS.Timeout | undefined
   #saving: Promise<void> = Promise.resolve()
+  #telling: Promise<void> = Promise.resolve()
   /** What Redis is known to have. */
   #told: string | undefined
   #isClosed = false
@@ -44,13 +45,15 @@ export class HeaderMemory {
     return names
   }
 
-  /** Keeps a header. What can't be written is logged and tried again; the caller need not wait. */
-  save(names: readonly string[]): Promise<void> {
+  /** Keeps a header; settles when it is on the disk, and goes to Redis meanwhile. Never rejects: a failure is logged. */
+  async save(names: readonly string[]): Promise<void> {
     const text = JSON.stringify(names)
-    if (text === this.#kept) return this.#saving
-    this.#kept = text
-    this.#saving = this.#saving.then(() => this.#write(text))
-    return this.#saving
+    if (text !== this.#kept) {
+      this.#kept = text
+      this.#saving = this.#saving.then(() => this.#write(text))
+      this.#telling = this.#tellRedis(text)
+    }
+    await this.#saving
   }
 
   /** Waits for what is being written. Idempotent. */
@@ -58,6 +61,7 @@ export class HeaderMemory {
     this.#isClosed = true
     clearTimeout(this.#retry)
     await this.#saving
+    await this.#telling
     if (this.#kept !== undefined && this.#kept !== this.#told) await this.#tellRedis(this.#kept)
   }
 
@@ -77,7 +81,6 @@ export class HeaderMemory {
     } catch (error) {
       log.error({ file: this.#file, reason: (error as Error).message }, 'header line not kept on disk')
     }
-    await this.#tellRedis(text)
   }
 
   async #tellRedis(text: string): Promise<void> {

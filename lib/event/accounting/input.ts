@@ -24,50 +24,50 @@ export async function readInput(
   idleMs: number,
 ): Promise<void> {
   const chunks = input[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+  // One sleeper that everything wakes: racing promises that live long would keep every chunk in memory.
+  let wake: () => void = () => undefined
   let stopAt = Infinity
-  const noteStop = () => {
+  const stop = () => {
     stopAt = Date.now() + stopMsMax
+    wake()
   }
-  if (stopping.aborted) noteStop()
-  stopping.addEventListener('abort', noteStop, { once: true })
-  const stopped = new Promise<void>(resolve => {
-    if (stopping.aborted) resolve()
-    stopping.addEventListener('abort', () => resolve(), { once: true })
-  })
+  if (stopping.aborted) stop()
+  stopping.addEventListener('abort', stop, { once: true })
   try {
-    let next = chunks.next()
     for (;;) {
-      const isStopping = stopping.aborted
-      const result = await raced(next, isStopping ? stopIdleMs : idleMs, isStopping ? undefined : stopped)
-      if (result === 'stopped') continue
-      if (result === 'late') {
-        if (isStopping) return
+      let result: IteratorResult<Buffer> | undefined
+      let failure: unknown
+      void chunks.next().then(
+        arrived => {
+          result = arrived
+          wake()
+        },
+        (error: unknown) => {
+          failure = error ?? new Error('reading failed')
+          wake()
+        },
+      )
+      const hasCome = () => result !== undefined || failure !== undefined
+      while (!hasCome()) {
+        const wasStopping = stopping.aborted
+        const isLate = await new Promise<boolean>(resolve => {
+          const timer = setTimeout(() => resolve(true), wasStopping ? stopIdleMs : idleMs)
+          wake = () => {
+            clearTimeout(timer)
+            resolve(false)
+          }
+        })
+        if (!isLate) continue
+        if (wasStopping) return
         await events.idle()
-        continue
       }
-      if (result.done === true) return
+      if (failure !== undefined) throw failure
+      if (result === undefined || result.done === true) return
       await events.chunk(result.value)
       if (Date.now() > stopAt) return
-      next = chunks.next()
     }
   } finally {
-    stopping.removeEventListener('abort', noteStop)
+    stopping.removeEventListener('abort', stop)
     input.destroy()
-  }
-}
-
-async function raced<T>(
-  next: Promise<T>,
-  waitMs: number,
-  stopped: Promise<void> | undefined,
-): Promise<T | 'late' | 'stopped'> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<'late'>(resolve => {
-    timer = setTimeout(() => resolve('late'), waitMs)
-  })
-  try {
-    return await Promise.race([next, late, ...(stopped ? [stopped.then(() => 'stopped' as const)] : [])])
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -42,7 +42,7 @@ async function setUp(spillBytesMax: number | undefined) {
 }
 
 test('records go to Redis in order while it takes them', async () => {
-  const { sink, redis } = await setUp(1e6)
+  const { sink, spill, redis } = await setUp(1e6)
   await sink.offer(entries(0, 3_000))
   await sink.flush()
   assert.deepEqual(
@@ -51,6 +51,7 @@ test('records go to Redis in order while it takes them', async () => {
   )
   assert.deepEqual(sink.totals, { stored: 3_000, spilled: 0, drained: 0 })
   await sink.close()
+  await spill?.close()
 })
 
 test('records that Redis does not take go to disk, and from there to Redis, before newer ones', async () => {

@@ -89,6 +89,7 @@ export class Feeder {
   /** Entries between `take` and their end, so that one handed out twice to this process is one. */
   readonly #held = new Set<string>()
   readonly #meter: FeederMeter
+  #noteProgress: () => void = () => undefined
   #finished: Promise<void> | undefined
 
   constructor(options: FeederOptions) {
@@ -163,10 +164,10 @@ export class Feeder {
 
   /** Settles when an upload or a burial has ended, or after a while, for batches may have come of age meanwhile. */
   async #someProgress(): Promise<void> {
-    const enough = new AbortController()
-    const pause = this.#clock.wait(retryMs, enough.signal)
-    await Promise.race([...this.#uploads, ...this.#burying, pause])
-    enough.abort()
+    // Not by racing the uploads: in a long outage each round would leave something hanging on them.
+    const progress = new AbortController()
+    this.#noteProgress = () => progress.abort()
+    await this.#clock.wait(retryMs, progress.signal)
   }
 
   #takeWaitMs(): number {
@@ -242,7 +243,10 @@ export class Feeder {
       .catch((error: unknown) =>
         this.#options.log.error({ err: error }, 'unexpected failure, events stay in the queue'),
       )
-      .finally(() => kind.delete(tracked))
+      .finally(() => {
+        kind.delete(tracked)
+        this.#noteProgress()
+      })
     kind.add(tracked)
   }
 
