@@ -13,7 +13,7 @@ import { PostfixLog } from '../lib/event/maillog/postfix-log.ts'
 import { TimeZone } from '../lib/event/maillog/time-zone.ts'
 
 const messages = Number(process.argv[2] ?? 60_000) || 0
-/** As config/agent recommends: lines die young, a larger nursery only takes more memory. */
+/** As docs/agent.md recommends: lines die young, a larger nursery only takes more memory. */
 const nursery = '--max-semi-space-size=8'
 const dir = mkdtempSync(join(tmpdir(), 'bench-agent-'))
 const path = join(dir, 'mail.log')

@@ -21,8 +21,10 @@ import type { Outcome } from './outcome.ts'
 import { encodePending, type PendingRecord } from './pending-record.ts'
 import { RecentEvents } from './recent-events.ts'
 
-/** How often the log is looked at when nothing came, ms. */
+/** How often the log is looked at when nothing came, ms; and when nothing came for some time. */
 const pollMs = 250
+const quietPollMs = 1_000
+const quietAfterPolls = 20
 /** Least time between two writes of the cursor where there are no events, ms. */
 const cursorEveryMs = 1_000
 const mapEveryMs = 60_000
@@ -141,6 +143,7 @@ export class Agent {
   }
 
   async #run(): Promise<void> {
+    let quiet = 0
     while (!this.#stop.signal.aborted && this.#sources.some(source => !source.ended)) {
       let found = false
       for (const source of this.#sources) {
@@ -150,7 +153,10 @@ export class Agent {
         await this.#take(source, chunk)
       }
       await this.#keep()
-      if (!found) await sleep(pollMs, undefined, { signal: this.#stop.signal }).catch(() => undefined)
+      quiet = found ? 0 : quiet + 1
+      if (found) continue
+      const waitMs = quiet < quietAfterPolls ? pollMs : quietPollMs
+      await sleep(waitMs, undefined, { signal: this.#stop.signal }).catch(() => undefined)
     }
     // What can't be read a second time.
     for (const source of this.#sources) {
