@@ -38,10 +38,8 @@ describe('with Postfix as upstream', { skip: canRun ? false : 'needs root and po
       port: await freePort(),
       settings: {
         relayhost: `[127.0.0.1]:${destination.port}`,
-        // Counts clients on loopback as well; the transaction that asks about the recipients counts as one.
-        smtpd_client_message_rate_limit: '40',
-        smtpd_client_event_limit_exceptions: '',
-        anvil_rate_time_unit: '10s',
+        // Of the copies of a message, told apart by their ids, refuses one in four at its final dot.
+        header_checks: 'regexp:{{/^X-Sp-Message-Id: .*[0-3]$$/ REJECT not this one}}',
         smtp_destination_concurrency_limit: '5',
       },
     })
@@ -102,7 +100,9 @@ describe('with Postfix as upstream', { skip: canRun ? false : 'needs root and po
       }
       assert.match(await client.ask('DATA'), /^354 /)
       const smuggled = `MAIL FROM:<ceo@victim.test>\r\nRCPT TO:<smuggled@d.test>\r\nDATA\r\nSubject: paid\r\n`
-      assert.match(await client.ask(`Subject: ${at}\r\n\r\nfirst${end}${smuggled}\r\n.`), /^250 /)
+      // With an id of its own, which the header check lets pass.
+      const header = `Subject: ${at}\r\nX-Sp-Message-Id: 00005f3759df0000000f\r\n`
+      assert.match(await client.ask(`${header}\r\nfirst${end}${smuggled}\r\n.`), /^250 /)
     }
     await client.ask('QUIT')
     await until('the mails', () => destination.accepted.length >= ends.length, 20_000)
@@ -137,9 +137,9 @@ describe('with Postfix as upstream', { skip: canRun ? false : 'needs root and po
       'all to be taken',
       async () => {
         const reply = await sendAll()
-        if (reply !== replies.at(-1)) replies.push(reply)
+        replies.push(reply.slice(0, 9))
         // Between two attempts the wrapper dies: what was accepted is in Redis.
-        if (replies.length === 1 && reply.startsWith('451')) {
+        if (replies.length === 3) {
           wrapper.kill('SIGKILL')
           await wrapper.exited
           await startWrapper()
@@ -147,9 +147,12 @@ describe('with Postfix as upstream', { skip: canRun ? false : 'needs root and po
         return reply.startsWith('250')
       },
       60_000,
-      500,
     )
-    assert.match(replies[0]!, /^451 4\.5\.0 Not every recipient/)
+    assert.ok(replies.includes('451 4.5.0'), replies.join())
+    assert.ok(
+      replies.every(reply => ['250 2.0.0', '451 4.5.0', '550 5.7.1'].includes(reply)),
+      replies.join(),
+    )
     await until('the mails', () => received().length >= recipients.length, 20_000)
     const counts = new Map<string, number>()
     const ids = new Set<string>()
