@@ -90,7 +90,7 @@ async function measure(kind: 'click' | 'pixel', args: readonly string[]): Promis
   const bare = await startProcess(serverCpu[0]!, [
     ...serverCpu.slice(1),
     process.execPath,
-    new URL('bare-http.ts', import.meta.url).pathname,
+    new URL('support/bare-http.ts', import.meta.url).pathname,
     ...[String(barePort), kind, url],
   ])
   await waitForPort(barePort)

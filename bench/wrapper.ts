@@ -65,7 +65,7 @@ function peakMegabytes(pid: number): number {
 
 async function generate(port: number, file: string, count: number, sessions = 10, pid?: number): Promise<Figures> {
   const before = pid === undefined ? 0 : cpuOf(pid)
-  const generator = resolve(import.meta.dirname, 'smtp-generator.ts')
+  const generator = resolve(import.meta.dirname, 'support/smtp-generator.ts')
   const words = [port, sessions, count, file].map(String)
   const run = await startProcess('taskset', ['-c', '1', process.execPath, generator, ...words])
   const { code } = await run.exited

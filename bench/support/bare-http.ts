@@ -1,7 +1,7 @@
 /** What node:http can do at most: the bytes of the tracker's answers, and nothing else. Operands: port, pixel or click, URL. */
 import { createServer } from 'node:http'
-import { pixel, redirect } from '../lib/event/engagement/answer.ts'
-import { serverLimits } from '../lib/event/engagement/tracker-server.ts'
+import { pixel, redirect } from '../../lib/event/engagement/answer.ts'
+import { serverLimits } from '../../lib/event/engagement/tracker-server.ts'
 
 const [port, kind, url] = process.argv.slice(2)
 const answer = kind === 'pixel' ? pixel : redirect(url ?? '')
