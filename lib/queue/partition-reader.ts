@@ -116,7 +116,7 @@ export class PartitionReader {
         if (!this.#isClosed) log.warn({ reason: redisReason(error) }, 'reading the queue failed, trying again')
         // An answer that still comes would be nobody's.
         redis.disconnect(true)
-      }
+      } else log.debug({ reason: redisReason(error), status: redis.status }, 'reading the queue failed')
       if (!this.#isClosed) await new Promise(resolve => setTimeout(resolve, pauseMs))
       return false
     }

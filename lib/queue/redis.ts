@@ -40,9 +40,9 @@ export function connectRedis(url: string, role: RedisRole, hooks: RedisHooks): R
     maxRetriesPerRequest: 0,
     maxLoadingRetryTime: 1_000,
     retryStrategy: attempt => Math.min(50 * 2 ** Math.min(attempt, 6), 1_000) * (0.8 + Math.random() * 0.4),
-    // A net under `answered`, for whoever forgets it.
+    // A net under `answered`, for whoever forgets it. No `blockingTimeout`: it answers a blocking read with "nothing"
+    // 100 ms after its time, for ever, where a connection has gone silent; `answered` fails, and it is made anew.
     commandTimeout: 5_000,
-    ...(role === 'consumer' ? { blockingTimeout: 5_000 } : {}),
   }
   const redis = new Redis(options)
   watch(redis, hooks)

@@ -91,6 +91,7 @@ const came = await expectAll(consumer, safe, 60_000).catch(async (error: unknown
     console.log(key, await redis.client.xlen(key), JSON.stringify(await redis.client.xpending(key, 'feeder')))
   }
   console.log(ours.lines.slice(-40).join(''))
+  console.log(JSON.stringify(await redis.client.xinfo('GROUPS', 'mta:{0}:events')), await redis.client.client('LIST'))
   throw error
 })
 const repeats = [...came.values()].reduce((sum, times) => sum + times - 1, 0)
