@@ -4,6 +4,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { type StartedProcess, until } from '../support/process.ts'
+import { sized } from '../support/soak.ts'
 import { delivered, header, messageId, type Rig, setUp } from './rig.ts'
 
 let rig: Rig
@@ -41,8 +42,7 @@ const stored = (numbers: readonly number[]) =>
 const range = (first: number, count: number) => Array.from({ length: count }, (_, i) => first + i)
 
 test('killed and started again in mid-stream it goes on without a header, and loses at most what the pipe held', async () => {
-  // SOAK_KILLS makes it longer.
-  const total = 1_000 * (1 + Number(process.env['SOAK_KILLS'] ?? 3))
+  const total = 1_000 * (1 + sized(3, 100))
   const perWrite = 100
   let etl = await rig.start()
   await write(etl, `${header}\n`)

@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { until } from '../support/process.ts'
+import { sized } from '../support/soak.ts'
 import { agentUnderTest, deliveryLines, missing } from './agent-under-test.ts'
 
 const all = (from: number, to: number) =>
@@ -21,7 +22,7 @@ const all = (from: number, to: number) =>
 
 test('killed while it reads and uploads: nothing lost, at most a batch repeated per kill', async context => {
   const agent = await agentUnderTest(context, '--from-beginning')
-  const kills = Number(process.env['AGENT_KILLS'] ?? 8)
+  const kills = sized(8, 1_000)
   let written = 0
   writeFileSync(agent.logPath, '')
   const writer = setInterval(() => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { until } from '../support/process.ts'
+import { sized } from '../support/soak.ts'
 import { arrived, type Rig, setUp } from './rig.ts'
 
 let rig: Rig
@@ -14,8 +15,7 @@ const emptied = () => until('the queue to be empty', async () => (await rig.wait
 const short = ['--batch-bytes=20kB', '--request-timeout=1s', '--lease=2s']
 
 test('feeder killed again and again: every event arrives, repeats are bounded', async () => {
-  // SOAK_KILLS makes it longer.
-  const kills = Number(process.env['SOAK_KILLS'] ?? 5)
+  const kills = sized(5, 500)
   const issued = await rig.issue(400 * kills)
   rig.endpoint.answer = () => ({ status: 200, delayMs: 20 })
   for (let kill = 0; kill < kills; kill++) {

@@ -126,7 +126,7 @@ test('what was answered is kept when the tracker is killed, with Redis and witho
   const redis = await startRedis()
   const tracker = await startTracker({ redisUrl: redis.url })
   const answered: string[] = []
-  const kills = Number(process.env['SOAK_KILLS'] ?? sized(6, 200))
+  const kills = sized(6, 200)
   try {
     for (let round = 0; round < kills; round++) {
       // Two with Redis, two without, two with it again.
