@@ -1,6 +1,7 @@
 /** Events go in at one end and come out at the other, records are found. */
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, it } from 'node:test'
+import type { QueuedEvent } from '../../lib/queue/event-consumer.ts'
 import { RecordStore } from '../../lib/record/record-store.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { until } from '../support/process.ts'
@@ -50,10 +51,8 @@ describe('the queue', () => {
     const consumer = await openConsumer(hooks(redis.url))
     await redis.client.xadd('mta:{1}:events', '*', 'e', '{"id":"1","messageId":')
     await redis.client.xadd('mta:{2}:events', '*', 'x', 'y', 'z', '')
-    const entries = await until('both entries', async () => {
-      const entries = await consumer.take(10, 100)
-      return entries.length === 2 && entries
-    })
+    const entries: QueuedEvent[] = []
+    await until('both entries', async () => entries.push(...(await consumer.take(10, 100))) === 2)
     assert.ok(entries.every(({ event }) => event === undefined))
     assert.deepEqual(new Set(entries.map(({ raw }) => raw)), new Set(['x y z ', '{"id":"1","messageId":']))
     await consumer.done(entries)
