@@ -1,5 +1,6 @@
 /** Starts the console: its database, the web service and the mailbox. */
-import { StartError, listening, type ProcessContext, type Running } from '../process/run.ts'
+import { listening, type ProcessContext, type Running } from '../process/run.ts'
+import { StartError } from '../process/start-error.ts'
 import { formatHostPort, type Settings } from '../process/option.ts'
 import { SettingsError, type WithCommon } from '../process/settings.ts'
 import { isLoopback, keyCheck } from './access.ts'

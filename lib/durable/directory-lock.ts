@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs'
 import { mkdir, readlink, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { StartError } from '../process/run.ts'
+import { StartError } from '../process/start-error.ts'
 
 export interface DirectoryLock {
   /** Gives the folder up; idempotent. */

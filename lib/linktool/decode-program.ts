@@ -1,7 +1,8 @@
 /** `linktool decode`: reads a link, of ours or of the 2020 project. */
 import { LinkKeys } from '../link/keys.ts'
 import { flag, option, type OptionTable } from '../process/option.ts'
-import { type RunnableProgram, StartError } from '../process/run.ts'
+import { type RunnableProgram } from '../process/run.ts'
+import { StartError } from '../process/start-error.ts'
 import { finished } from './finished.ts'
 import { type InspectedLink, inspectLink } from './inspect-link.ts'
 import { fields, print } from './print.ts'

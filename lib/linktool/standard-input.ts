@@ -1,6 +1,6 @@
 /** Everything on standard input. */
 import { addAbortSignal } from 'node:stream'
-import { StartError } from '../process/run.ts'
+import { StartError } from '../process/start-error.ts'
 
 /** Largest message that is read from standard input, in bytes. */
 const messageBytesMax = 256 * 1024 * 1024

@@ -2,7 +2,7 @@
 import { LinkKeys } from '../link/keys.ts'
 import { readTrackingUrl } from '../link/link-url.ts'
 import { flag, oneOf, option, text, type Kind, type OptionTable, type Settings } from '../process/option.ts'
-import { StartError } from '../process/run.ts'
+import { StartError } from '../process/start-error.ts'
 import { SettingsError, type WithCommon } from '../process/settings.ts'
 
 /** A tracking URL without slashes at its end. */

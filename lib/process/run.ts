@@ -13,6 +13,7 @@ import type { CommonOptions } from './common-options.ts'
 import { Health } from './health.ts'
 import { openLog, type Logger } from './log.ts'
 import { formatHostPort, type OptionTable, type Settings } from './option.ts'
+import { StartError } from './start-error.ts'
 import { Asked, type Program, readSettings, SettingsError, type WithCommon } from './settings.ts'
 
 const stopMsMax = 9_000
@@ -46,11 +47,6 @@ export interface RunnableProgram<Table extends OptionTable> extends Program<Tabl
    * not to start is one plain line there.
    */
   readonly logTo?: 'stderr'
-}
-
-/** A reason not to start that is the user's to mend: logged as one line, without a stack. */
-export class StartError extends Error {
-  override readonly name = 'StartError'
 }
 
 /** Runs a program to its end; sets `process.exitCode`. */

@@ -1,6 +1,6 @@
 /** A connection that has been checked and knows how many partitions all processes on that Redis use. */
 import type { Redis } from 'ioredis'
-import { StartError } from '../process/run.ts'
+import { StartError } from '../process/start-error.ts'
 import {
   agreedPartitions,
   answered,

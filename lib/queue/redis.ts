@@ -5,7 +5,7 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
-import { StartError } from '../process/run.ts'
+import { StartError } from '../process/start-error.ts'
 import { partitionsKey } from './partition.ts'
 
 /** What a connection is for: each has its own, for one that waits must not hold up another. */

@@ -182,7 +182,7 @@ test('Redis out of memory: records wait on disk until there is room', async () =
 })
 
 test('disk full as well: the pipe is held, and nothing is lost', async () => {
-  const etl = await rig.start(['--spill-bytes-max=50kB'])
+  const etl = await rig.start(['--spill-max-bytes=50kB'])
   await write(etl, `${header}\n${delivered(0, 1)}`)
   await stored([0])
   await rig.redis.kill('SIGKILL')

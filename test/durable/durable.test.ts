@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { lockDirectory, writeFileDurably } from '../../lib/durable/durable-file.ts'
 import { fileSystem } from '../../lib/durable/file-system.ts'
 import { SegmentLog, type Damage } from '../../lib/durable/segment-log.ts'
-import { StartError } from '../../lib/process/run.ts'
+import { StartError } from '../../lib/process/start-error.ts'
 import { startProcess, until } from '../support/process.ts'
 
 const root = await mkdtemp(join(tmpdir(), 'mta-durable-'))

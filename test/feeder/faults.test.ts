@@ -188,7 +188,7 @@ test('full dead letters keep events in the queue, until there is room', async ()
   rig.endpoint.answer = ({ events }) => (events.some(event => event.type === 'click') ? { status: 400 } : undefined)
   const bad = await rig.issue(3, { type: 'click' })
   const good = await rig.issue(20)
-  const feeder = await rig.feeder(['--dead-letter-bytes-max=100'])
+  const feeder = await rig.feeder(['--dead-letter-max-bytes=100'])
   await arrived(rig, good)
   await until('health to say so', async () =>
     (await feeder.health()).reasons['dead-letters']?.includes('replay or remove'),

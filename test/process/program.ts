@@ -1,6 +1,7 @@
 /** A program for the tests of how every process lives: does nothing, in the way its options say. */
 import { flag, option, text } from '../../lib/process/option.ts'
-import { run, StartError } from '../../lib/process/run.ts'
+import { run } from '../../lib/process/run.ts'
+import { StartError } from '../../lib/process/start-error.ts'
 
 await run({
   name: 'console',

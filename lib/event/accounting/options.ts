@@ -14,7 +14,7 @@ export const acctEtlOptions = {
     help: 'Folder for what Redis does not take at the moment, and for the last header line. One running acct_etl a folder.',
     default: 'var/spill/acct_etl',
   }),
-  'spill-bytes-max': option(bytes, {
+  'spill-max-bytes': option(bytes, {
     help: 'Most that may wait there. When it is full the pipe is held.',
     default: '1GB',
   }),
@@ -24,5 +24,5 @@ export const acctEtlOptions = {
   'reject-file': option(path, {
     help: 'File for lines that can not be used. Default: rejected.ndjson in --spill-dir.',
   }),
-  'reject-bytes-max': option(bytes, { help: 'Most that reject files may take.', default: '10MB' }),
+  'reject-max-bytes': option(bytes, { help: 'Most that reject files may take.', default: '10MB' }),
 }

@@ -5,7 +5,8 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { SegmentLog } from '../../durable/segment-log.ts'
-import { type ProcessContext, type Running, StartError } from '../../process/run.ts'
+import { type ProcessContext, type Running } from '../../process/run.ts'
+import { StartError } from '../../process/start-error.ts'
 import { EventProducer } from '../../queue/event-producer.ts'
 import { connectRedis } from '../../queue/redis.ts'
 import { RecordStore } from '../../record/record-store.ts'
@@ -41,7 +42,7 @@ export async function startAcctEtl(context: Context): Promise<Running> {
         redisUrl,
         partitions,
         spillDir: eventsDir,
-        spillBytesMax: settings.spillBytesMax,
+        spillBytesMax: settings.spillMaxBytes,
         log,
         health,
         metrics,
@@ -59,7 +60,7 @@ export async function startAcctEtl(context: Context): Promise<Running> {
   const headers = new HeaderMemory({ dir: spillDir, source: settings.source ?? hostname(), redis, log })
   const rejected = new RejectedRecords(
     settings.rejectFile ?? join(spillDir, 'rejected.ndjson'),
-    settings.rejectBytesMax,
+    settings.rejectMaxBytes,
     log,
   )
   const meter = new AccountingMeter(metrics)
@@ -143,7 +144,7 @@ async function openSpill({ settings, log, stopping }: Context): Promise<SegmentL
     try {
       return await SegmentLog.open({
         dir: join(settings.spillDir, 'records'),
-        bytesMax: settings.spillBytesMax,
+        bytesMax: settings.spillMaxBytes,
         onDamage: damage => log.error({ ...damage }, 'part of the spill is damaged'),
       })
     } catch (error) {

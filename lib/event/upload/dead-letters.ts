@@ -62,7 +62,7 @@ export class DeadLetters {
     const used = await this.#bytesUsed()
     if (used + bytes.length > this.#bytesMax) {
       throw new DeadLettersFull(
-        `${this.#dir} holds ${used} bytes of dead letters, ${this.#bytesMax} are allowed: replay or remove some, or raise --dead-letter-bytes-max`,
+        `${this.#dir} holds ${used} bytes of dead letters, ${this.#bytesMax} are allowed: replay or remove some, or raise --dead-letter-max-bytes`,
       )
     }
     const name = `dead-letters-${at.slice(0, 10)}.${this.#writer}${suffix}`

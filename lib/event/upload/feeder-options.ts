@@ -63,7 +63,7 @@ export const feederOptions = {
     help: 'Folder for events that can not be sent, with the reason.',
     default: 'var/dead-letters',
   }),
-  'dead-letter-bytes-max': option(bytes, {
+  'dead-letter-max-bytes': option(bytes, {
     help: 'Most that the folder may hold. When it is full, events that can not be sent stay in the queue.',
     default: '100MB',
   }),

@@ -1,7 +1,8 @@
 /** Wires the feeder from its settings. */
 import { hostname } from 'node:os'
 import { EventConsumer } from '../../queue/event-consumer.ts'
-import { type ProcessContext, type Running, StartError } from '../../process/run.ts'
+import { type ProcessContext, type Running } from '../../process/run.ts'
+import { StartError } from '../../process/start-error.ts'
 import { RecordStore } from '../../record/record-store.ts'
 import { DeadLetterSource } from './dead-letter-source.ts'
 import { DeadLetters } from './dead-letters.ts'
@@ -20,7 +21,7 @@ export async function startFeeder(context: ProcessContext<typeof feederOptions>)
   const name = settings.consumer ?? `${hostname()}-${process.pid}`
   const destination = destinationOf(settings)
   const deadLetters = await mustOpen(settings.deadLetterDir, () =>
-    DeadLetters.open(settings.deadLetterDir, settings.deadLetterBytesMax, name),
+    DeadLetters.open(settings.deadLetterDir, settings.deadLetterMaxBytes, name),
   )
   const source = await openSource(context, name)
   const records = await RecordStore.open({ redisUrl, partitions, log, health, metrics, prefix: 'feeder' })

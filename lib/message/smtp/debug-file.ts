@@ -1,6 +1,6 @@
 /** A file that takes what is written to it for debugging: readable by its owner alone, appended to, never in the way. */
 import { createWriteStream, type WriteStream } from 'node:fs'
-import { StartError } from '../../process/run.ts'
+import { StartError } from '../../process/start-error.ts'
 
 /** Held back at most while the disk is slow, in bytes; what comes beyond is left out. */
 const pendingBytesMax = 64 * 2 ** 20
