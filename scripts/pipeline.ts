@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { checkSettings, makeLinkKeys, printStatus, sendSample } from '../lib/pipeline/commands.ts'
+import { checkSettings, installMissing, makeLinkKeys, printStatus, sendSample } from '../lib/pipeline/commands.ts'
 import { planPipeline, supervisable } from '../lib/pipeline/plan.ts'
 import { endProcess, forgetRunningState, isAlive, readRunningState } from '../lib/pipeline/running-state.ts'
 import { ChildFailed, Supervisor } from '../lib/pipeline/supervisor.ts'
@@ -87,6 +87,7 @@ async function dispatch(command: string, settings: PipelineSettings): Promise<nu
       for (const child of Object.values(recorded?.children ?? {}).toReversed()) await endProcess(child, 12_000)
       forgetRunningState(stateFile)
       mkdirSync(join(stateDir, 'log'), { recursive: true })
+      if (!installMissing(plan, root)) return 1
       await makeLinkKeys(plan, root, say)
       const wrong = await checkSettings(plan, root)
       for (const line of wrong) console.error(line)

@@ -1,5 +1,5 @@
 /** What `./start.sh` does beside supervising. */
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
@@ -20,6 +20,18 @@ export async function makeLinkKeys(plan: PipelinePlan, root: string, say: Say): 
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   say(`made link keys in ${plan.linkKeysFile}: keep a copy in a safe place`)
+}
+
+/**
+ * Installs what the children need beyond Node: redis-server, when one of our own is to run.
+ * @returns false when it is missing and can't be installed; the reason was told on standard error
+ */
+export function installMissing(plan: PipelinePlan, root: string): boolean {
+  if (plan.children.every(child => child.name !== 'redis')) return true
+  const script = '. scripts/environment.sh && need_tool redis-server redis-server'
+  return (
+    spawnSync('bash', ['-c', script, 'start.sh'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] }).status === 0
+  )
 }
 
 /**
