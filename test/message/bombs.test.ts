@@ -18,6 +18,7 @@ const bombs: Record<string, [string, string?]> = {
   'HTML in one line of 50 MB': [html('x'.repeat(50_000_000)), 'body-too-large'],
   '100,000 links': [html('<a href=http://e.example>'.repeat(80_000)), 'too-many-links'],
   'comments that nothing ends': [html('<!--'.repeat(500_000))],
+  'comments that end otherwise': [html('<!--a--!>'.repeat(220_000))],
   'empty comments': [html('<!---->'.repeat(280_000))],
   'CDATA that nothing ends': [html('<![CDATA['.repeat(220_000))],
   'quotes that nothing ends': [html('<a href="'.repeat(220_000))],

@@ -108,3 +108,31 @@ test('scanHtml stops collecting links at the limit', () => {
   assert.ok(scan.tooManyLinks)
   assert.ok(!scanHtml('<a href=x>'.repeat(10), 10).tooManyLinks)
 })
+
+test('scanHtml searches a document a few times at most, whatever it is made of', t => {
+  const soups = [
+    '<!--a--!>',
+    '<!--a-->',
+    '<!--',
+    '<!-->',
+    '<![CDATA[',
+    '<![CDATA[x]]>',
+    '<?x>',
+    '</ >',
+    '<a b="x">',
+    '<a b=\'x">',
+    '<script></script>',
+    '<script></',
+    '<!--a--!><![CDATA[x]]>',
+  ]
+  const search = t.mock.method(String.prototype, 'indexOf')
+  for (const soup of soups) {
+    const html = soup.repeat(300)
+    search.mock.resetCalls()
+    scanHtml(html)
+    let searched = 0
+    for (const { arguments: args, result } of search.mock.calls)
+      searched += (result === -1 ? html.length : (result ?? 0)) - (args[1] ?? 0)
+    assert.ok(searched < 10 * html.length, `${soup}: ${searched} of ${html.length}`)
+  }
+})

@@ -215,6 +215,8 @@ export function readAttributes(
 /** Finds where comments and the like end, each search made once for the whole document. */
 export class CommentEnds {
   readonly #html: string
+  // Places of the next ones, -1 when there are no more; looked for again only when the place lies behind.
+  #close = 0
   #bang = 0
   #cdata = 0
 
@@ -243,9 +245,9 @@ export class CommentEnds {
     if (html.charCodeAt(from) === 0x3e) return from + 1
     if (html.startsWith('->', from)) return from + 2
     if (this.#bang !== -1 && this.#bang < from) this.#bang = html.indexOf('--!>', from)
-    const close = html.indexOf('-->', from)
-    if (this.#bang !== -1 && (close === -1 || this.#bang < close)) return this.#bang + 4
-    return close === -1 ? -1 : close + 3
+    if (this.#close !== -1 && this.#close < from) this.#close = html.indexOf('-->', from)
+    if (this.#bang !== -1 && (this.#close === -1 || this.#bang < this.#close)) return this.#bang + 4
+    return this.#close === -1 ? -1 : this.#close + 3
   }
 }
 
