@@ -6,6 +6,7 @@ import { LinkKeys } from '../../link/keys.ts'
 import { EventProducer } from '../../queue/event-producer.ts'
 import type { Settings } from '../../process/option.ts'
 import { listening, type ProcessContext, type Running } from '../../process/run.ts'
+import { joinSiblings, siblingNumber } from '../../process/sibling-processes.ts'
 import { StartError } from '../../process/start-error.ts'
 import { TrustedProxies } from './client-address.ts'
 import { decide, type TrackerPolicy } from './engagement.ts'
@@ -13,7 +14,6 @@ import { openGeo } from './geo.ts'
 import { NetworkList } from './network-list.ts'
 import type { trackerOptions } from './options.ts'
 import { tokenOf } from './request-path.ts'
-import { serveFirst, siblingNumber, SiblingProcesses } from './sibling-processes.ts'
 import { Traces } from './traces.ts'
 import { trackerMetrics } from './tracker-metrics.ts'
 import { serveTracker } from './tracker-server.ts'
@@ -94,8 +94,8 @@ export async function startTracker(context: Context): Promise<Running> {
       }),
     )
     log.info({ port: server.port, signingKey: loaded.keys.signing.id, sibling: number || undefined }, 'listening')
-    const siblings = number === 0 ? startSiblings(context) : undefined
-    if (number > 0) serveFirst(metrics, health)
+    if (number === 0) warnOfSpills(context)
+    const siblings = joinSiblings(context, settings.processes, settings.metricsHostport !== undefined)
     return {
       close: async () => {
         await Promise.all([server.close(), siblings?.close()])
@@ -108,23 +108,14 @@ export async function startTracker(context: Context): Promise<Running> {
   }
 }
 
-/** Of the first process: the others, when there are to be any. */
-function startSiblings({ settings, log, health, metrics, onReload }: Context): SiblingProcesses | undefined {
+/** What a sibling that is no longer started has left waits until it is started again. */
+function warnOfSpills({ settings, log }: Context): void {
   const left = spillsBeyond(settings.spillDir, settings.processes)
-  if (left !== undefined) {
-    log.warn(
-      { dir: left },
-      'events may wait there for a process that is no longer started: start once with more --processes',
-    )
-  }
-  if (settings.processes === 1) return undefined
-  const siblings = new SiblingProcesses({
-    count: settings.processes - 1,
-    withMetrics: settings.metricsHostport !== undefined,
-    ...{ metrics, health, log },
-  })
-  onReload(() => siblings.reload())
-  return siblings
+  if (left === undefined) return
+  log.warn(
+    { dir: left },
+    'events may wait there for a process that is no longer started: start once with more --processes',
+  )
 }
 
 /** A folder of a sibling that is no longer started and left events behind. */

@@ -4,10 +4,11 @@ import { hostname } from 'node:os'
 import { createSecureContext } from 'node:tls'
 import { lookup } from 'node:dns/promises'
 import { LinkKeys } from '../../link/keys.ts'
-import { formatHostPort, type HostPort } from '../../process/option.ts'
+import { formatHostPort, type HostPort, type Settings } from '../../process/option.ts'
 import { listening, type ProcessContext, type Running } from '../../process/run.ts'
 import { StartError } from '../../process/start-error.ts'
-import { SettingsError } from '../../process/settings.ts'
+import { joinSiblings } from '../../process/sibling-processes.ts'
+import { SettingsError, type WithCommon } from '../../process/settings.ts'
 import { RecordStore } from '../../record/record-store.ts'
 import { RedisCopyLedger } from './accepted-copies.ts'
 import { DebugFile } from './debug-file.ts'
@@ -17,7 +18,8 @@ import type { wrapperOptions } from './options.ts'
 import { RelayMetrics } from './relay-metrics.ts'
 import { RelayServer, type Certificate } from './relay-server.ts'
 import { TrackingRewriting, type TrackingSettings } from './tracking-rewriting.ts'
-import { startProcesses, type WrapperSettings } from './wrapper-processes.ts'
+
+export type WrapperSettings = Settings<WithCommon<typeof wrapperOptions>>
 
 /** @throws {SettingsError} for settings that don't go together */
 export function validateWrapper(settings: WrapperSettings): void {
@@ -72,13 +74,8 @@ function needTracker(settings: WrapperSettings): void {
   }
 }
 
-/** Starts listening, in this process or in several of its own. */
+/** Starts listening. */
 export async function startWrapper(context: ProcessContext<typeof wrapperOptions>): Promise<Running> {
-  return context.settings.processes > 1 ? startProcesses(context) : serve(context)
-}
-
-/** Listens in this process. */
-export async function serve(context: ProcessContext<typeof wrapperOptions>): Promise<Running> {
   const { settings, log, metrics, health } = context
   if (settings.verbose) log.level = 'debug'
   let keys = loadKeys(settings)
@@ -133,6 +130,7 @@ export async function serve(context: ProcessContext<typeof wrapperOptions>): Pro
         else log.warn({ upstream, reason: trouble }, 'no connection to the upstream')
         upstreamTrouble = trouble
       },
+      lost: oncePerMinute(reason => log.warn({ reason }, 'a connection to the upstream was lost within a transaction')),
     },
     log,
     name: settings.name ?? hostname(),
@@ -161,14 +159,28 @@ export async function serve(context: ProcessContext<typeof wrapperOptions>): Pro
     },
     'ready',
   )
+  const siblings = joinSiblings(context, settings.processes, settings.metricsHostport !== undefined)
   return {
     close: async () => {
-      await server.stop()
+      await Promise.all([server.stop(), siblings?.close()])
       await records.close()
       ledger.close()
       await conversationFile?.close()
       await dataFile?.close()
     },
+  }
+}
+
+/** What is told again and again is told once a minute. */
+function oncePerMinute(tell: (text: string) => void): (text: string) => void {
+  let last = ''
+  let again = 0
+  return text => {
+    const now = performance.now()
+    if (text === last && now < again) return
+    last = text
+    again = now + 60_000
+    tell(text)
   }
 }
 

@@ -6,8 +6,8 @@
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { AggregatorRegistry, type MetricObjectWithValues, type MetricValue, type Registry } from 'prom-client'
-import type { Health, HealthReport } from '../../process/health.ts'
-import type { Logger } from '../../process/log.ts'
+import type { Health, HealthReport } from './health.ts'
+import type { Logger } from './log.ts'
 
 const numberVariable = 'MTA_TRACKING_SIBLING'
 const restartMsMin = 1000
@@ -31,7 +31,7 @@ export function siblingNumber(): number {
 }
 
 /** In a sibling: reports to the first process, and ends as SIGTERM does when that is gone. */
-export function serveFirst(metrics: Registry, health: Health): void {
+function serveFirst(metrics: Registry, health: Health): void {
   // The channel breaks when the first process ends; 'disconnect' says so.
   const tell = (report: Report) => process.send?.(report, undefined, undefined, () => undefined)
   let told = ''
@@ -48,7 +48,36 @@ export function serveFirst(metrics: Registry, health: Health): void {
   process.channel?.unref()
 }
 
-export interface SiblingOptions {
+/** What siblings need of the process they are started in; a ProcessContext has it. */
+export interface SiblingContext {
+  readonly metrics: Registry
+  readonly health: Health
+  readonly log: Logger
+  onReload: (reload: () => void) => void
+}
+
+/**
+ * In the first process starts the others, once it listens itself; in one of those reports to the first.
+ * @param count of all processes
+ * @param withMetrics whether the first process serves its metrics
+ * @returns undefined when there is nothing to close
+ */
+export function joinSiblings(
+  { metrics, health, log, onReload }: SiblingContext,
+  count: number,
+  withMetrics: boolean,
+): SiblingProcesses | undefined {
+  if (siblingNumber() > 0) {
+    serveFirst(metrics, health)
+    return undefined
+  }
+  if (count <= 1) return undefined
+  const siblings = new SiblingProcesses({ count: count - 1, withMetrics, metrics, health, log })
+  onReload(() => siblings.reload())
+  return siblings
+}
+
+interface SiblingOptions {
   /** Processes beside this one. */
   readonly count: number
   /** Whether the first process serves its metrics. */
