@@ -63,6 +63,7 @@ const because: Readonly<Record<Reason, string>> = {
   'amp-needs-https': 'AMP takes https links only, and the tracking URL is http',
   'body-too-large': 'the part is too large',
   'too-many-links': 'the message has too many links',
+  'too-many-url-bytes': 'the links of the message are too long, taken together',
   'too-many-parts': 'the message has too many parts',
   'too-deep': 'parts within parts, too deep',
   'header-too-large': 'the header is too large',

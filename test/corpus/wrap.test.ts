@@ -67,6 +67,7 @@ describe('corpus', { skip: missing }, () => {
           linkFor: plan.linkFor,
           withPixels: true,
           linksMax: 5000,
+          urlBytesMax: 1 << 20,
           lineCharsMax: Number.MAX_SAFE_INTEGER,
           endsMessage: false,
         },

@@ -17,6 +17,12 @@ const bombs: Record<string, [string, string?]> = {
   'a folded field of 10 MB': [`X: y\r\n${` ${'z'.repeat(998)}\r\n`.repeat(10_000)}\r\nbody\r\n`, 'header-too-large'],
   'HTML in one line of 50 MB': [html('x'.repeat(50_000_000)), 'body-too-large'],
   '100,000 links': [html('<a href=http://e.example>'.repeat(80_000)), 'too-many-links'],
+  'links of 350 characters': [
+    html(
+      Array.from({ length: 4999 }, (_, index) => `<a href="http://e.example/${index}${'0a9f'.repeat(82)}">`).join(''),
+    ),
+    'too-many-url-bytes',
+  ],
   'comments that nothing ends': [html('<!--'.repeat(500_000))],
   'comments that end otherwise': [html('<!--a--!>'.repeat(220_000))],
   'empty comments': [html('<!---->'.repeat(280_000))],

@@ -12,6 +12,8 @@ export interface WrapLimits {
   readonly bodyBytesMax: number
   /** Links of a message. */
   readonly linksMax: number
+  /** URLs of a message's links together, as they are written, in bytes: making their tokens takes most of the time. */
+  readonly urlBytesMax: number
 }
 
 export const defaultLimits: WrapLimits = {
@@ -21,4 +23,5 @@ export const defaultLimits: WrapLimits = {
   depthMax: 50,
   bodyBytesMax: 2 * 1024 * 1024,
   linksMax: 5000,
+  urlBytesMax: 256 * 1024,
 }

@@ -16,6 +16,8 @@ export interface PartTracking {
   readonly withPixels: boolean
   /** Links that the message may still hold. */
   readonly linksMax: number
+  /** Bytes of URLs that the message may still hold. */
+  readonly urlBytesMax: number
   /** Lines of the part are lines of the message: a pixel is not put on a line that it would make too long. */
   readonly lineCharsMax: number
   /** The text ends where the message ends. */
@@ -25,19 +27,27 @@ export interface PartTracking {
 const harmless = /^https?:\/\/[\w.~:/?#@!$*+,;=%()[\]-]+$/
 const openPgp = '-----BEGIN PGP '
 
+/** Why a text is left alone. */
+type TextSkipReason = 'sealed' | 'too-many-links' | 'too-many-url-bytes'
+
 /** The edits by place, or why the part is left alone. */
 export function htmlEdits(
   html: string,
   bytes: Uint8Array,
   tracking: PartTracking,
   tally: WrapTally,
-): Edit[] | 'sealed' | 'too-many-links' {
+): Edit[] | TextSkipReason {
   if (html.includes(openPgp)) return 'sealed'
   const { context, switches } = tracking
   const scan = scanHtml(html, switches.trackClick ? tracking.linksMax : 0, bytes)
   if (switches.trackClick && scan.tooManyLinks) return 'too-many-links'
+  const links = switches.trackClick ? scan.links : []
+  let urlBytes = 0
+  for (const { attributes } of links) urlBytes += urlLength(attributes.find(({ name }) => name === 'href')?.value ?? '')
+  if (urlBytes > tracking.urlBytesMax) return 'too-many-url-bytes'
+  tally.addUrlBytes(urlBytes)
   const edits: Edit[] = []
-  for (const tag of switches.trackClick ? scan.links : []) {
+  for (const tag of links) {
     const verdict = judgeLink(tag, context)
     if (!verdict.wrap) {
       if (verdict.reason !== 'no-href') tally.skip(verdict.reason)
@@ -65,14 +75,14 @@ export function htmlEdits(
 }
 
 /** The edits by place, or why the part is left alone. */
-export function plainTextEdits(
-  text: string,
-  tracking: PartTracking,
-  tally: WrapTally,
-): Edit[] | 'sealed' | 'too-many-links' {
+export function plainTextEdits(text: string, tracking: PartTracking, tally: WrapTally): Edit[] | TextSkipReason {
   if (text.includes(openPgp)) return 'sealed'
   const links = textLinks(text)
   if (links.length > tracking.linksMax) return 'too-many-links'
+  let urlBytes = 0
+  for (const { start, end } of links) urlBytes += end - start
+  if (urlBytes > tracking.urlBytesMax) return 'too-many-url-bytes'
+  tally.addUrlBytes(urlBytes)
   const edits: Edit[] = []
   for (const { start, end, clear, optOut } of links) {
     const verdict = optOut ? undefined : judgeUrl(text.slice(start, end).replaceAll('&', '&amp;'), tracking.context)
@@ -84,6 +94,11 @@ export function plainTextEdits(
     tally.links++
   }
   return edits
+}
+
+/** Bytes of a link that leads to the web; others are not looked at any further. */
+function urlLength(href: string): number {
+  return /^\s*https?:/i.test(href) ? href.length : 0
 }
 
 function pixelEdit(html: string, place: number, action: LinkRequest['action'], tracking: PartTracking): Edit {

@@ -285,6 +285,19 @@ test('limits leave alone what passes them, and say so', () => {
   assert.equal(below(many.text), crlf(links))
   assert.deepEqual(many.report.skipped, { 'too-many-links': 1 })
 
+  const url = `http://e.example/${'x'.repeat(83)}`
+  for (const [type, long] of [
+    ['html', `<a href="${url}">`.repeat(2)],
+    ['plain', `${url} ${url}\n`],
+  ]) {
+    const message = `Content-Type: multipart/mixed; boundary=b\n\n${`--b\nContent-Type: text/${type}\n\n${long}\n`.repeat(2)}--b--\n`
+    const plan = { trackOpen: false, trackText: true }
+    assert.equal(wrapped(message, { plan, limits: { urlBytesMax: 400 } }).report.links, 4)
+    const { report } = wrapped(message, { plan, limits: { urlBytesMax: 399 } })
+    assert.equal(report.links, 2)
+    assert.deepEqual(report.skipped, { 'too-many-url-bytes': 1 })
+  }
+
   const lines = `Content-Type: text/html\n${'X: y\n'.repeat(9)}\n${page}`
   assert.equal(wrapped(lines, { limits: { headerLinesMax: 10 } }).report.links, 1)
   const long = wrapped(lines, { limits: { headerLinesMax: 9 } })

@@ -263,6 +263,7 @@ export class MessageWrapper {
         trackingHost: urlHost(plan.trackingUrl),
         withPixels: !this.#hasPixels,
         linksMax: this.#limits.linksMax - this.#tally.links,
+        urlBytesMax: this.#limits.urlBytesMax - this.#tally.urlBytes,
       },
       tally,
     )

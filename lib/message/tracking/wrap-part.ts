@@ -27,6 +27,8 @@ export interface PartPlan {
   readonly withPixels: boolean
   /** Links that the message may still hold. */
   readonly linksMax: number
+  /** Bytes of URLs that the message may still hold. */
+  readonly urlBytesMax: number
 }
 
 /**
@@ -52,6 +54,7 @@ export function wrapPart(part: TextPart, plan: PartPlan, tally: WrapTally): Chan
     linkFor: plan.linkFor,
     withPixels: isAmp || (part.kind === 'html' && plan.withPixels),
     linksMax: plan.linksMax,
+    urlBytesMax: plan.urlBytesMax,
     lineCharsMax: encoding === 'identity' ? lineBytesMax : Number.MAX_SAFE_INTEGER,
     endsMessage: part.endsMessage && encoding !== 'base64',
   }

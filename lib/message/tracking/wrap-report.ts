@@ -16,6 +16,8 @@ export type PartSkipReason =
   | 'amp-needs-https'
   | 'body-too-large'
   | 'too-many-links'
+  /** The URLs of all links together are too long. */
+  | 'too-many-url-bytes'
   | 'too-many-parts'
   | 'too-deep'
   | 'header-too-large'
@@ -38,6 +40,16 @@ export class WrapTally implements WrapReport {
   pixels = 0
   readonly skipped: Partial<Record<SkipReason | PartSkipReason, number>> = {}
   failure?: string
+  #urlBytes = 0
+
+  /** URLs that were looked at, as they are written, in bytes. */
+  get urlBytes(): number {
+    return this.#urlBytes
+  }
+
+  addUrlBytes(count: number): void {
+    this.#urlBytes += count
+  }
 
   skip(reason: SkipReason | PartSkipReason): void {
     this.skipped[reason] = (this.skipped[reason] ?? 0) + 1
@@ -47,6 +59,7 @@ export class WrapTally implements WrapReport {
   add(part: WrapTally): void {
     this.links += part.links
     this.pixels += part.pixels
+    this.#urlBytes += part.#urlBytes
     for (const [reason, count] of Object.entries(part.skipped) as [SkipReason | PartSkipReason, number][]) {
       this.skipped[reason] = (this.skipped[reason] ?? 0) + count
     }
