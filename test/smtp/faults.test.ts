@@ -79,6 +79,29 @@ describe('an upstream that refuses or breaks', () => {
     }
   }
 
+  test('lost within a transaction: the reason is told; lost while nobody uses it: nothing to tell', async () => {
+    const told: string[] = []
+    await start({ onLost: reason => told.push(reason) })
+    for (const [how, reason] of [
+      ['drop', 'the upstream closed the connection'],
+      ['HTTP/1.1 200 OK', 'the upstream does not speak SMTP: a line is no SMTP reply'],
+    ] as const) {
+      sink.misbehave = command => (command === '.' ? how : undefined)
+      const client = await Peer.connect(rig.port)
+      await greet(client)
+      for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA']) await client.ask(command)
+      assert.match(await client.ask('x\r\n.'), /^451 4\.4\.2 /)
+      assert.equal(told.pop(), reason)
+      client.socket.destroy()
+    }
+    const client = await Peer.connect(rig.port)
+    await greet(client)
+    await sink.close()
+    await until('the connection to be gone', () => rig.server.pool.size === 0)
+    client.socket.destroy()
+    assert.deepEqual(told, [])
+  })
+
   test('silence: 451 after the time of the step', async () => {
     await start({ limits: { upstreamReplyMs: 300, upstreamDataMs: 300, upstreamFinalMs: 300 } })
     for (const step of steps) {
@@ -282,6 +305,27 @@ describe('a large message', () => {
     assert.equal(sink.accepted.length, 0)
     client.socket.destroy()
   })
+
+  for (const [what, line, arrives] of [
+    ['dots', '..\r\n', '..\r\n'],
+    ['bare LF', 'a\n', 'a\r\n'],
+  ] as const) {
+    test(`made of ${what} only`, async () => {
+      for (const collectBytesMax of [1_000, 100_000_000]) {
+        await start({ limits: { collectBytesMax } })
+        const client = await Peer.connect(rig.port)
+        await greet(client)
+        for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA']) await client.ask(command)
+        client.say(line.repeat(750_000))
+        assert.match(await client.ask('\r\n.'), /^250 /)
+        assert.ok(sink.accepted[0]?.data === `${arrives.repeat(750_000)}\r\n`)
+        client.socket.destroy()
+        if (collectBytesMax > 1_000) continue
+        await sink.close()
+        await rig.close()
+      }
+    })
+  }
 
   test('an upstream that does not read stops the client, not the relay', async () => {
     await start({ limits: { collectBytesMax: 1000 } })

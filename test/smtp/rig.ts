@@ -24,6 +24,7 @@ export interface RigOptions {
   readonly rewriting?: Rewriting
   readonly ledger?: CopyLedger
   readonly onUpstream?: (trouble: string | undefined) => void
+  readonly onLost?: (reason: string) => void
 }
 
 export interface Rig {
@@ -102,7 +103,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       insecure: options.insecure ?? false,
       name: 'relay.test',
     },
-    upstreamHooks: { connected: options.onUpstream ?? (() => undefined) },
+    upstreamHooks: { connected: options.onUpstream ?? (() => undefined), lost: options.onLost ?? (() => undefined) },
     log,
     name: 'relay.test',
     certificate: options.certificate,

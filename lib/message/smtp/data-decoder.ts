@@ -7,8 +7,10 @@
  * (`smtpd_forbid_bare_newline = normalize`, `cleanup_replace_stray_cr_lf`). Whether there were any is told, so that the
  * caller may refuse instead.
  */
+import { PieceList } from './piece-list.ts'
+
 export interface Decoded {
-  /** Content, in pieces. */
+  /** Content, in a few pieces. */
   readonly content: readonly Buffer[]
   /** What came after the end; undefined while the end has not come. */
   readonly rest: Buffer | undefined
@@ -45,15 +47,13 @@ export class DataDecoder {
 
   /** Content and, once the end was found, what follows it. Not called again after the end. */
   decode(chunk: Buffer): Decoded {
-    const content: Buffer[] = []
     const length = chunk.length
+    // A bare LF becomes two bytes; what was held back of the chunk before becomes two more.
+    const content = new PieceList(length * 2 + 2)
     let state: State = this.#state
     // Bytes from here to the present position are content, to be taken as they stand.
     let from = 0
     let at = 0
-    const take = (to: number) => {
-      if (to > from) content.push(chunk.subarray(from, to))
-    }
     while (at < length) {
       const byte = chunk[at]
       switch (state) {
@@ -69,10 +69,10 @@ export class DataDecoder {
             state = states.lineStart
             break
           }
-          take(at)
+          content.put(chunk, from, at)
           from = ++at
           if (current === 10) {
-            content.push(crlf)
+            content.put(crlf)
             this.stray = true
             state = states.lineStartAfterLf
           } else state = states.afterCr
@@ -80,11 +80,11 @@ export class DataDecoder {
         }
         case states.afterCr:
           if (byte === 10) {
-            content.push(crlf)
+            content.put(crlf)
             from = ++at
             state = states.lineStart
           } else {
-            content.push(space)
+            content.put(space)
             this.stray = true
             from = at
             state = states.inLine
@@ -93,7 +93,7 @@ export class DataDecoder {
         case states.lineStart:
         case states.lineStartAfterLf:
           if (byte === 46) {
-            take(at)
+            content.put(chunk, from, at)
             from = ++at
             state = state === states.lineStart ? states.dot : states.dotAfterLf
           } else state = states.inLine
@@ -104,7 +104,7 @@ export class DataDecoder {
             state = state === states.dot ? states.dotCr : states.dotCrAfterLf
             from = ++at
           } else if (byte === 10) {
-            content.push(dotLine)
+            content.put(dotLine)
             this.stray = true
             state = states.lineStartAfterLf
             from = ++at
@@ -118,14 +118,14 @@ export class DataDecoder {
           if (byte === 10) {
             if (state === states.dotCr) {
               this.#state = states.ended
-              return { content, rest: chunk.subarray(at + 1) }
+              return { content: content.pieces(), rest: chunk.subarray(at + 1) }
             }
-            content.push(dotLine)
+            content.put(dotLine)
             state = states.lineStart
             from = ++at
           } else {
             // The line goes on after the CR, so the dot was transparency and the CR is bare.
-            content.push(space)
+            content.put(space)
             this.stray = true
             from = at
             state = states.inLine
@@ -135,8 +135,8 @@ export class DataDecoder {
           throw new Error('decode called after the end of data')
       }
     }
-    take(length)
+    content.put(chunk, from, length)
     this.#state = state
-    return { content, rest: undefined }
+    return { content: content.pieces(), rest: undefined }
   }
 }

@@ -4,6 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DotStuffer } from './dot-stuffing.ts'
+import { bytesOf } from './piece-list.ts'
 import { troubleReply, type RelayContext } from './relay-context.ts'
 import { isPositive, type Reply } from './reply.ts'
 import type { Copy, Rewriter } from './rewriting.ts'
@@ -64,7 +65,7 @@ export class Delivery {
     let rewritten = await this.#rewrite(pieces, this.#copy)
     const { size } = this.#connection.capabilities
     // What the upstream takes unwrapped must not be refused for what wrapping has added.
-    if (size && rewritten.bytes > size && total(pieces) <= size) {
+    if (size && rewritten.bytes > size && bytesOf(pieces) <= size) {
       rewritten = await this.#rewrite(pieces, { ...this.#copy, stampOnly: true })
     }
     const out: Buffer[] = []
@@ -78,18 +79,18 @@ export class Delivery {
     const out: Buffer[] = []
     let since = performance.now()
     for (const piece of pieces) {
-      out.push(...rewriter.write(piece))
+      for (const written of rewriter.write(piece)) out.push(written)
       if (performance.now() - since < turnMsMax) continue
       // Other sessions have their turn before a large message goes on.
       await nextTurn()
       since = performance.now()
     }
-    out.push(...rewriter.end())
-    return { pieces: out, bytes: total(out), rewriter }
+    for (const written of rewriter.end()) out.push(written)
+    return { pieces: out, bytes: bytesOf(out), rewriter }
   }
 
   #stuff(pieces: readonly Buffer[], out: Buffer[]): void {
-    for (const piece of pieces) out.push(...this.#stuffer.stuff(piece))
+    for (const piece of pieces) for (const stuffed of this.#stuffer.stuff(piece)) out.push(stuffed)
   }
 
   #send(out: readonly Buffer[]): boolean {
@@ -116,10 +117,4 @@ export class Delivery {
     }
     return reply
   }
-}
-
-function total(pieces: readonly Buffer[]): number {
-  let bytes = 0
-  for (const piece of pieces) bytes += piece.length
-  return bytes
 }

@@ -1,4 +1,5 @@
 /** The dot transparency of DATA (RFC 5321 section 4.5.2), for sending. */
+import { PieceList } from './piece-list.ts'
 
 const dot = Buffer.from('.')
 const lineFeedDot = Buffer.from('\n.')
@@ -8,21 +9,26 @@ export class DotStuffer {
   #lineStart = true
   #lastCr = false
 
-  /** The pieces to send; views of `chunk` where possible. */
+  /** The pieces to send, a few at most; views of `chunk` where possible. */
   stuff(chunk: Buffer): Buffer[] {
     if (chunk.length === 0) return []
-    const pieces: Buffer[] = []
-    if (this.#lineStart && chunk[0] === 46) pieces.push(dot)
-    let from = 0
-    for (let at = chunk.indexOf(lineFeedDot); at !== -1; at = chunk.indexOf(lineFeedDot, from)) {
-      pieces.push(chunk.subarray(from, at + 1), dot)
-      from = at + 1
-    }
-    pieces.push(from === 0 ? chunk : chunk.subarray(from))
+    const first = this.#lineStart && chunk[0] === 46
     const last = chunk[chunk.length - 1]
     this.#lineStart = last === 10
     this.#lastCr = last === 13
-    return pieces
+    let at = chunk.indexOf(lineFeedDot)
+    if (at === -1) return first ? [dot, chunk] : [chunk]
+    // A dot for each two bytes at most, and the one in front.
+    const pieces = new PieceList(Math.ceil(chunk.length * 1.5) + 1)
+    if (first) pieces.put(dot)
+    let from = 0
+    for (; at !== -1; at = chunk.indexOf(lineFeedDot, from)) {
+      pieces.put(chunk, from, at + 1)
+      pieces.put(dot)
+      from = at + 1
+    }
+    pieces.put(chunk, from)
+    return pieces.pieces()
   }
 
   /** What ends the message: CRLF where the last line has none, then the dot. */

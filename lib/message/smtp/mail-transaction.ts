@@ -12,10 +12,14 @@ import { Delivery } from './delivery.ts'
 import { formatEnvelopeCommand, type EnvelopeCommand } from './envelope-command.ts'
 import { HeaderWatch } from './header-watch.ts'
 import { troubleReply, type RelayContext, type UpstreamSource } from './relay-context.ts'
+import { bytesOf } from './piece-list.ts'
 import { isPositive, localReply, type Reply } from './reply.ts'
 import { sendCopies } from './send-copies.ts'
 import { UpstreamEnvelope } from './upstream-envelope.ts'
 import { type UpstreamConnection, UpstreamLost } from './upstream-connection.ts'
+
+/** What holding a piece takes beside its bytes, about. */
+const pieceBytes = 256
 
 const acceptedBefore = localReply(250, '2.0.0', 'Ok: accepted before')
 
@@ -124,20 +128,18 @@ export class MailTransaction {
   content(pieces: readonly Buffer[]): void | Promise<void> {
     if (this.#refusal || this.#aborted) return undefined
     const { limits, collected, ledger } = this.#context
-    let bytes = 0
-    for (const piece of pieces) {
-      this.#watch.read(piece)
-      bytes += piece.length
-    }
+    for (const piece of pieces) this.#watch.read(piece)
+    const bytes = bytesOf(pieces)
     this.#bytes += bytes
     if (this.#watch.received > limits.receivedFieldsMax) {
       return this.#refuse(localReply(554, '5.4.6', 'Too many hops, the message is in a loop'))
     }
     if (this.#bytes > this.#bytesMax) return this.#refuse(localReply(552, '5.3.4', 'Message size exceeds the limit'))
     if (this.#streaming) return this.#delivery!.write(pieces)
-    this.#pieces.push(...pieces)
-    this.#collectedBytes += bytes
-    collected.bytes += bytes
+    for (const piece of pieces) this.#pieces.push(piece)
+    const held = bytes + pieces.length * pieceBytes
+    this.#collectedBytes += held
+    collected.bytes += held
     // To know whether a copy was accepted before, the whole message is needed.
     if (this.#bytes > limits.collectBytesMax && this.#delivery && !ledger.outstanding) {
       this.#streaming = true

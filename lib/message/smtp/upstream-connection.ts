@@ -8,6 +8,7 @@ import SMTPConnection from 'nodemailer/lib/smtp-connection'
 import { readCapabilities, type Capabilities } from './capabilities.ts'
 import type { Deadlines } from './deadlines.ts'
 import { isLoopbackHost } from './networks.ts'
+import { joinSmall } from './piece-list.ts'
 import { ReplyReader, type Reply } from './reply.ts'
 import type { RelayLimits } from './limits.ts'
 
@@ -57,10 +58,19 @@ export class UpstreamConnection {
   #lost: Error | undefined
   #drained: (() => void)[] = []
   #onLost: (() => void) | undefined
+  readonly #tellTrouble: (reason: string) => void
 
-  constructor(socket: Socket, ehloLines: readonly string[], secure: boolean, deadlines: Deadlines) {
+  /** @param tellTrouble takes why the connection was lost while an answer was waited for; never an address */
+  constructor(
+    socket: Socket,
+    ehloLines: readonly string[],
+    secure: boolean,
+    deadlines: Deadlines,
+    tellTrouble: (reason: string) => void,
+  ) {
     this.#socket = socket
     this.#deadlines = deadlines
+    this.#tellTrouble = tellTrouble
     this.secure = secure
     this.openedAt = performance.now()
     this.capabilities = readCapabilities(ehloLines.slice(1))
@@ -106,11 +116,11 @@ export class UpstreamConnection {
   /**
    * Sends a piece of the message. False asks to wait for `drained`.
    */
-  send(pieces: readonly Uint8Array[]): boolean {
+  send(pieces: readonly Buffer[]): boolean {
     if (this.#lost) return true
     this.#cork()
     let room = true
-    for (const piece of pieces) room = this.#socket.write(piece)
+    for (const piece of joinSmall(pieces)) room = this.#socket.write(piece)
     return room
   }
 
@@ -139,7 +149,7 @@ export class UpstreamConnection {
 
   /** Ends it now, as after half a message. Nothing more is sent. */
   destroy(): void {
-    this.#lose(new UpstreamLost('the connection was given up'))
+    this.#lose(new UpstreamLost('the connection was given up'), true)
   }
 
   /** Ends it politely. */
@@ -213,9 +223,11 @@ export class UpstreamConnection {
     for (const resume of waiting) resume()
   }
 
-  #lose(error: Error): void {
+  #lose(error: Error, isOurs = false): void {
     if (this.#lost) return
     this.#lost = error
+    // One that was kept and which the other side closes meanwhile is nothing to tell.
+    if (!isOurs && this.#waiting.length > 0) this.#tellTrouble(error.message)
     this.#deadlines.delete(this)
     this.#socket.destroy()
     for (const waiting of this.#waiting.splice(0)) waiting.reject(error)
@@ -247,6 +259,7 @@ export async function openUpstream(
   ownToken: string,
   limits: RelayLimits,
   deadlines: Deadlines,
+  tellTrouble: (reason: string) => void,
 ): Promise<UpstreamConnection> {
   const opener = new SMTPConnection({
     host: to.host,
@@ -306,5 +319,5 @@ export async function openUpstream(
   // The last thing said is the answer to EHLO, or to HELO where EHLO was refused.
   const ehlo = String(opener.lastServerResponse)
   const lines = ehlo.split('\n').map(line => line.slice(4))
-  return new UpstreamConnection(socket, lines, opener.secure, deadlines)
+  return new UpstreamConnection(socket, lines, opener.secure, deadlines, tellTrouble)
 }

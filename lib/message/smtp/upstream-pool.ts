@@ -6,6 +6,8 @@ import { openUpstream, type UpstreamAddress, type UpstreamConnection } from './u
 export interface UpstreamHooks {
   /** Tells how an attempt to connect went; undefined when it went well. */
   readonly connected: (trouble: string | undefined) => void
+  /** Tells why a connection was lost while an answer was waited for; never an address. */
+  readonly lost: (reason: string) => void
 }
 
 /** How long after a failure it is tried again, when no client asks for it before. */
@@ -118,7 +120,8 @@ export class UpstreamPool implements Timed {
   async #open(): Promise<UpstreamConnection> {
     let connection
     try {
-      connection = await openUpstream(this.#address, this.#ownToken, this.#limits, this.#deadlines)
+      const { lost } = this.#hooks
+      connection = await openUpstream(this.#address, this.#ownToken, this.#limits, this.#deadlines, lost)
     } catch (error) {
       this.#probeAt = performance.now() + probeMs
       this.#hooks.connected((error as Error).message)
