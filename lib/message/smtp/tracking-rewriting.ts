@@ -6,11 +6,11 @@ import { linkUrl } from '../../link/link-url.ts'
 import { signToken } from '../../link/token.ts'
 import type { Logger } from '../../process/log.ts'
 import { newMessageId } from '../../record/message-id.ts'
-import { HeaderBlock } from '../mime/header-block.ts'
 import { messageIdentity, type MessageIdentity } from '../tracking/stamp.ts'
 import type { ListUnsubscribe, TrackingPlan, TrackingSwitches } from '../tracking/tracking-plan.ts'
 import type { WrapReport } from '../tracking/wrap-report.ts'
 import { MessageWrapper } from '../tracking/wrap-message.ts'
+import { messageHead } from './message-head.ts'
 import type { Copy, RelayedMessage, Rewriter, Rewriting } from './rewriting.ts'
 
 export interface TrackingSettings extends TrackingSwitches {
@@ -21,9 +21,6 @@ export interface TrackingSettings extends TrackingSwitches {
 }
 
 const nothing: TrackingSwitches = { trackOpen: false, trackInitialOpen: false, trackClick: false, trackText: false }
-const emptyLine = Buffer.from('\r\n\r\n')
-/** A header that is longer is not looked into. */
-const headerBytesMax = 256 * 1024
 
 export class TrackingRewriting implements Rewriting {
   readonly #settings: TrackingSettings
@@ -51,7 +48,7 @@ export class TrackingRewriting implements Rewriting {
     })
     this.#skipped = new Counter({
       name: 'wrapper_skipped_total',
-      help: 'Links, parts and messages that were left as they are, by reason (docs/wrapper.md).',
+      help: 'Links, parts and messages that were left as they are, by reason; docs/what-is-wrapped.md says what each means.',
       labelNames: ['reason'],
       registers,
     })
@@ -79,14 +76,8 @@ export class TrackingRewriting implements Rewriting {
   }
 
   bringsId(pieces: readonly Buffer[]): boolean {
-    let head: Buffer = Buffer.alloc(0)
-    for (const piece of pieces) {
-      head = head.length === 0 ? piece : Buffer.concat([head, piece])
-      const end = head.indexOf(emptyLine)
-      if (end !== -1) return messageIdentity(new HeaderBlock(head.subarray(0, end + 2))).messageId !== undefined
-      if (head.length > headerBytesMax) break
-    }
-    return false
+    const head = messageHead(pieces)
+    return head !== undefined && messageIdentity(head).messageId !== undefined
   }
 
   #plan({ messageId, uuid }: Stamped, stampOnly: boolean): TrackingPlan {
