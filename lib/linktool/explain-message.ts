@@ -10,7 +10,14 @@ import { decodeAttributeValue } from '../message/html/attribute-value.ts'
 import { bodyText, transferEncoding } from '../message/mime/body-text.ts'
 import { decodeText, isAsciiCompatible } from '../message/mime/charset.ts'
 import { HeaderBlock } from '../message/mime/header-block.ts'
-import { judgeLink, judgeUrl, urlHost, type LinkContext, type SkipReason } from '../message/tracking/link-policy.ts'
+import {
+  judgeLink,
+  judgeUrl,
+  linkAttributes,
+  urlHost,
+  type LinkContext,
+  type SkipReason,
+} from '../message/tracking/link-policy.ts'
 import { applyOptOutHeaders } from '../message/tracking/opt-out-headers.ts'
 import { textLinks } from '../message/tracking/text-links.ts'
 import type { LinkRequest } from '../message/tracking/tracking-plan.ts'
@@ -132,7 +139,7 @@ function htmlLinks(
   if (html === undefined) return []
   const after = scanHtml(textOf(rewritten) ?? '').links
   const seen = new SeenText(html, part.charset)
-  const links = scanHtml(html).links.flatMap((tag, index): ExplainedLink[] => {
+  const links = scanHtml(html, undefined, undefined, linkAttributes).links.flatMap((tag, index): ExplainedLink[] => {
     const href = hrefOf(tag)
     if (href === undefined) return []
     const request = requestOf(hrefOf(after[index]))

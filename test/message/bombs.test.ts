@@ -34,6 +34,7 @@ const bombs: Record<string, [string, string?]> = {
   'character references': [html(`<a href="http://e.example/${'&amp'.repeat(500_000)}">`)],
   'one attribute name': [html(`<a ${'x'.repeat(2_000_000)}>`)],
   'as many attributes': [html(`<a ${'x '.repeat(900_000)}>`)],
+  'tags of many attributes': [html(`<a${' b'.repeat(200)}>`.repeat(4800))],
   'lines that begin like delimiters': [
     `Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n${'--\r\n'.repeat(400_000)}\r\n--b--\r\n`,
   ],

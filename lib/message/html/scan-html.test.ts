@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { scanHtml } from './scan-html.ts'
+import { AttributeNames, scanHtml } from './scan-html.ts'
 
 const hrefs = (html: string): (string | undefined)[] =>
   scanHtml(html).links.map(link => link.attributes.find(({ name }) => name === 'href')?.value)
@@ -100,6 +100,21 @@ test('scanHtml finds the places for pixels', () => {
   assert.deepEqual(places('text<style>x'), [undefined, 0, undefined, 4])
   assert.deepEqual(places('text<plaintext>x</body>'), [undefined, 0, undefined, 4])
   assert.deepEqual(places(''), [undefined, 0, undefined, 0])
+})
+
+test('scanHtml keeps the first of each attribute that is asked for, and no other', () => {
+  const names = new AttributeNames(['href', 'data-x'])
+  const html = `<a ${'b '.repeat(100)}HREF=1 href=2 data-x=3 data-y=4>`
+  const [link] = scanHtml(html, 1, undefined, names).links
+  assert.deepEqual(
+    link?.attributes.map(({ name, value }) => [name, value]),
+    [
+      ['href', '1'],
+      ['data-x', '3'],
+    ],
+  )
+  const ambiguous = (count: number): boolean | undefined => scanHtml(`<a ${'b '.repeat(count)}>`).links[0]?.ambiguous
+  assert.deepEqual([ambiguous(256), ambiguous(257)], [false, true])
 })
 
 test('scanHtml stops collecting links at the limit', () => {

@@ -21,7 +21,7 @@ export interface LinkTag {
   readonly name: 'a' | 'area'
   readonly start: number
   readonly end: number
-  /** In order of appearance; of several with one name the first counts. */
+  /** Those that were asked for, in order of appearance; of several with one name the first. */
   readonly attributes: readonly HtmlAttribute[]
   /** A quote stands where none belongs: readers disagree on where this tag's values end. */
   readonly ambiguous: boolean
@@ -78,13 +78,36 @@ kinds[0x3d] = equals
 const doubleQuote = 0x22
 const singleQuote = 0x27
 
+/** Names of attributes that are asked for: a tag made to hold thousands of others costs no memory. */
+export class AttributeNames {
+  readonly #names: ReadonlySet<string>
+  readonly #lengths: ReadonlySet<number>
+
+  /** @param names lower case */
+  constructor(names: readonly string[]) {
+    this.#names = new Set(names)
+    this.#lengths = new Set(names.map(name => name.length))
+  }
+
+  /** The name that stands there, lower case, when it is one of these. */
+  nameAt(html: string, start: number, end: number): string | undefined {
+    if (!this.#lengths.has(end - start)) return undefined
+    const name = html.slice(start, end).toLowerCase()
+    return this.#names.has(name) ? name : undefined
+  }
+}
+
+const hrefOnly = new AttributeNames(['href'])
+
 /**
  * @param bytes the same text as bytes, where the caller has it
+ * @param names of the attributes of links that are read; by default `href` alone
  */
 export function scanHtml(
   html: string,
   linksMax = Number.MAX_SAFE_INTEGER,
   bytes: Uint8Array = bytesOf(html),
+  names: AttributeNames = hrefOnly,
 ): HtmlScan {
   const links: LinkTag[] = []
   const comments = new CommentEnds(html)
@@ -106,7 +129,7 @@ export function scanHtml(
       const name =
         contentStart === -1 || mayMatter(next, nameEnd - open - 1) ? html.slice(open + 1, nameEnd).toLowerCase() : ''
       if (name === 'a' || name === 'area') {
-        const read = readAttributes(html, bytes, nameEnd)
+        const read = readAttributes(html, bytes, nameEnd, names)
         at = read?.end ?? -1
         if (read && links.length < linksMax) links.push({ name, start: open, ...read })
         else tooManyLinks ||= read !== undefined
@@ -171,23 +194,24 @@ export function readAttributes(
   html: string,
   bytes: Uint8Array,
   from: number,
+  names: AttributeNames,
 ): { attributes: HtmlAttribute[]; end: number; ambiguous: boolean } | undefined {
   const { length } = bytes
   const attributes: HtmlAttribute[] = []
   let ambiguous = false
+  let seen = 0
   let at = from
   while (at < length) {
     while (at < length && (kinds[bytes[at]!]! & (space | slash)) !== 0) at++
     if (bytes[at] === 0x3e) return { attributes, end: at + 1, ambiguous }
-    if (attributes.length === attributesMax) {
+    if (seen++ === attributesMax) {
       const end = skipAttributes(html, bytes, at)
       return end === -1 ? undefined : { attributes, end, ambiguous: true }
     }
     const nameStart = at
-    at++
-    while (at < length && kinds[bytes[at]!] === 0) at++
-    const name = html.slice(nameStart, at).toLowerCase()
-    ambiguous ||= hasQuote(name)
+    do ambiguous ||= isQuote(bytes[at]!)
+    while (++at < length && kinds[bytes[at]!] === 0)
+    const name = names.nameAt(html, nameStart, at)
     while (at < length && kinds[bytes[at]!] === space) at++
     let valueStart = at
     let valueEnd = at
@@ -202,11 +226,11 @@ export function readAttributes(
         at = valueEnd + 1
       } else {
         valueStart = at
-        while (at < length && (kinds[bytes[at]!]! & (space | greater)) === 0) at++
+        for (; at < length && (kinds[bytes[at]!]! & (space | greater)) === 0; at++) ambiguous ||= isQuote(bytes[at]!)
         valueEnd = at
-        ambiguous ||= hasQuote(html.slice(valueStart, valueEnd))
       }
     }
+    if (name === undefined || attributes.some(other => other.name === name)) continue
     attributes.push({ name, value: html.slice(valueStart, valueEnd), valueStart, valueEnd })
   }
   return undefined
@@ -287,8 +311,8 @@ function firstText(bytes: Uint8Array, from: number, to: number): number {
   return -1
 }
 
-function hasQuote(text: string): boolean {
-  return text.includes('"') || text.includes("'")
+function isQuote(byte: number): boolean {
+  return byte === doubleQuote || byte === singleQuote
 }
 
 function isLetter(byte: number): boolean {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { scanHtml } from '../html/scan-html.ts'
-import { judgeLink, type LinkContext, type LinkVerdict, urlHost } from './link-policy.ts'
+import { judgeLink, linkAttributes, type LinkContext, type LinkVerdict, urlHost } from './link-policy.ts'
 
 const plain: LinkContext = { trackingHost: 'track.example.com', charset: 'utf-8', amp: false }
 
 function judge(tag: string, context: Partial<LinkContext> = {}): LinkVerdict {
-  const link = scanHtml(Buffer.from(tag).toString('latin1')).links[0]
+  const link = scanHtml(Buffer.from(tag).toString('latin1'), undefined, undefined, linkAttributes).links[0]
   assert.ok(link, tag)
   return judgeLink(link, { ...plain, ...context })
 }

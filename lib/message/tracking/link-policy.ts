@@ -3,7 +3,7 @@ import type { EngagementType } from '../../event/event.ts'
 import { isTrackableUrl } from '../../link/token.ts'
 import { urlUnitsMax } from '../../link/url-code.ts'
 import { decodeAttributeValue } from '../html/attribute-value.ts'
-import type { HtmlAttribute } from '../html/scan-html.ts'
+import { AttributeNames, type HtmlAttribute } from '../html/scan-html.ts'
 import { decodeText, isUtf8 } from '../mime/charset.ts'
 import { trimSpace } from '../mime/header-block.ts'
 
@@ -65,6 +65,14 @@ const optOuts: Readonly<Record<string, (value: string) => boolean>> = {
   'mautic:disable-tracking': value => !isOff(value),
   'data-no-track': value => !isOff(value),
 }
+
+/** Attributes that `judgeLink` asks for. */
+export const linkAttributes = new AttributeNames([
+  'href',
+  'data-msys-linkname',
+  'data-msys-unsubscribe',
+  ...Object.keys(optOuts),
+])
 
 /** @param element attribute values one character a byte, as they stand in the part's charset */
 export function judgeLink(element: LinkElement, context: LinkContext): LinkVerdict {

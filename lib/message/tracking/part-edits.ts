@@ -2,7 +2,7 @@
 import { afterPreheader } from '../html/preheader.ts'
 import { scanHtml } from '../html/scan-html.ts'
 import type { Edit } from '../mime/edit.ts'
-import { judgeLink, judgeUrl, type LinkContext } from './link-policy.ts'
+import { judgeLink, judgeUrl, linkAttributes, type LinkContext } from './link-policy.ts'
 import { ampPixel, htmlPixel } from './pixel.ts'
 import { textLinks } from './text-links.ts'
 import type { LinkRequest, TrackingSwitches } from './tracking-plan.ts'
@@ -39,7 +39,7 @@ export function htmlEdits(
 ): Edit[] | TextSkipReason {
   if (html.includes(openPgp)) return 'sealed'
   const { context, switches } = tracking
-  const scan = scanHtml(html, switches.trackClick ? tracking.linksMax : 0, bytes)
+  const scan = scanHtml(html, switches.trackClick ? tracking.linksMax : 0, bytes, linkAttributes)
   if (switches.trackClick && scan.tooManyLinks) return 'too-many-links'
   const links = switches.trackClick ? scan.links : []
   let urlBytes = 0
