@@ -41,7 +41,7 @@ async function relay(redisUrl = redis.url): Promise<Rig & { ledger: RedisCopyLed
   return { ...rig, ledger }
 }
 
-async function send({ port }: Rig, recipients: readonly string[], text = 'Subject: x'): Promise<string> {
+async function send({ port }: Rig, recipients: readonly string[], text = 'Message-ID: <x@b.test>'): Promise<string> {
   const client = await Peer.connect(port)
   await client.reply()
   await client.ask('EHLO client.test')
@@ -92,7 +92,7 @@ describe('copies', () => {
     refuseFrom(2)
     await send(rig, all)
     sink.misbehave = () => undefined
-    assert.match(await send(rig, all, 'Subject: y'), /^250 /)
+    assert.match(await send(rig, all, 'Message-ID: <y@b.test>'), /^250 /)
     assert.deepEqual(served(), ['one@d.test', ...all])
   })
 
@@ -129,7 +129,7 @@ describe('copies', () => {
     for (const command of ['EHLO client.test', 'MAIL FROM:<a@b.test>', ...all.map(to => `RCPT TO:<${to}>`), 'DATA']) {
       await client.ask(command)
     }
-    client.say('Subject: x\r\n.\r\n')
+    client.say('Message-ID: <x@b.test>\r\n.\r\n')
     await until('the last copy to be upstream', () => count === 3)
     client.socket.resetAndDestroy()
     await until('the session to end', () => rig.server.sessions === 0)
@@ -151,7 +151,7 @@ describe('copies', () => {
     for (const command of ['EHLO client.test', 'MAIL FROM:<a@b.test>', ...all.map(to => `RCPT TO:<${to}>`), 'DATA']) {
       await client.ask(command)
     }
-    client.say('Subject: x\r\n.\r\n')
+    client.say('Message-ID: <x@b.test>\r\n.\r\n')
     await until('the first copy to be upstream', () => count === 1)
     client.socket.resetAndDestroy()
     await until('the session to end', () => rig.server.sessions === 0)
@@ -159,6 +159,36 @@ describe('copies', () => {
     await until('the first copy', () => sink.accepted.length === 1)
     assert.match(await send(rig, all), /^250 /)
     assert.deepEqual(served(), all)
+  })
+
+  for (const refused of all) {
+    test(`whoever is refused for good, the others are served: ${refused}`, async () => {
+      const rig = await relay()
+      let asked = 0
+      // Asked about all recipients the upstream takes them, of the copies it refuses one.
+      sink.misbehave = command =>
+        command === `RCPT TO:<${refused}>` && ++asked > 1 ? '550 5.1.1 no such user' : undefined
+      const others = all.filter(recipient => recipient !== refused)
+      assert.match(await send(rig, all), /^451 4\.5\.0 /)
+      assert.deepEqual(served(), others)
+      sink.misbehave = () => undefined
+      assert.match(await send(rig, all), /^250 /)
+      assert.deepEqual(served(), [...others, refused])
+    })
+  }
+
+  test('all are refused: for good only if each is', async () => {
+    const rig = await relay()
+    for (const temporary of [undefined, ...all]) {
+      let asked = 0
+      sink.misbehave = command => {
+        if (!command.startsWith('RCPT') || ++asked <= all.length) return undefined
+        return command === `RCPT TO:<${temporary}>` ? '450 4.2.1 not now' : '550 5.1.1 no such user'
+      }
+      assert.match(await send(rig, all), temporary === undefined ? /^550 5\.1\.1 / : /^450 4\.2\.1 /)
+      assert.equal(asked, 2 * all.length)
+    }
+    assert.deepEqual(served(), [])
   })
 
   test('a record for each copy', async () => {

@@ -25,8 +25,9 @@ export interface CopiesOutcome {
 }
 
 /**
- * What the client is told: the upstream's reply when all copies were accepted or none was; 451 when only some were, so
- * that it sends again, which then serves the others only.
+ * What the client is told: the upstream's reply when all copies were accepted or none was (a temporary one where there
+ * is one); 451 when only some were, so that it sends again, which then serves the others only. The order of the
+ * recipients makes no difference.
  */
 export async function sendCopies(
   context: RelayContext,
@@ -38,26 +39,27 @@ export async function sendCopies(
   const before = await copies.accepted([...recipients.keys()])
   let accepted = before.size
   let last: Reply | undefined
-  let failure: Reply | undefined
+  const failures: Reply[] = []
   for (const [recipient, rcptLine] of recipients) {
     if (before.has(recipient)) continue
-    const { reply, concernsRecipient } = message.isWanted()
+    const { reply, concernsAll } = message.isWanted()
       ? await sendCopy(context, connection, message, recipient, rcptLine)
-      : { reply: troubleReply(new UpstreamLost('the client is gone')), concernsRecipient: false }
+      : { reply: troubleReply(new UpstreamLost('the client is gone')), concernsAll: true }
     if (isPositive(reply)) {
       accepted++
       last = reply
       copies.accept(recipient)
       continue
     }
-    failure ??= reply
-    // What is refused for the sender, the content or the state of the upstream would be refused for the others too.
-    if (accepted === 0 || !concernsRecipient) break
+    failures.push(reply)
+    if (concernsAll) break
   }
-  if (failure === undefined) {
+  if (failures.length === 0) {
     return { reply: last ?? localReply(250, '2.0.0', 'Ok: all copies accepted before'), complete: true }
   }
-  if (accepted === 0) return { reply: failure, complete: false }
+  // Permanent is only what is permanent for every recipient.
+  const failure = failures.find(reply => reply.code < 500) ?? failures[0]
+  if (accepted === 0 && failure) return { reply: failure, complete: false }
   copies.keep()
   return {
     reply: localReply(451, '4.5.0', 'Not every recipient was accepted, send again for the rest'),
@@ -67,8 +69,8 @@ export async function sendCopies(
 
 interface CopyOutcome {
   readonly reply: Reply
-  /** Refused for this recipient alone. */
-  readonly concernsRecipient: boolean
+  /** No other recipient can be served either: the sender is refused, or the connection is over. */
+  readonly concernsAll: boolean
 }
 
 async function sendCopy(
@@ -85,17 +87,20 @@ async function sendCopy(
       connection.command(mailLine, upstreamReplyMs),
       connection.command(rcptLine, upstreamReplyMs),
     ])
-    const concernsRecipient = isPositive(mail) && !isPositive(rcpt)
+    const concernsAll = !isPositive(mail)
     const refused = [mail, rcpt].find(reply => !isPositive(reply))
     const reply = refused ?? (await connection.command('DATA', upstreamDataMs))
     if (reply.code === 354) {
       const delivery = new Delivery(context, connection, { recipient, reversePath })
-      return { reply: await delivery.sendWhole(pieces), concernsRecipient }
+      return { reply: await delivery.sendWhole(pieces), concernsAll: !connection.alive }
     }
     await connection.command('RSET', upstreamReplyMs)
     const isOdd = isPositive(reply)
-    return { reply: isOdd ? troubleReply(new UpstreamLost('the upstream is out of step')) : reply, concernsRecipient }
+    return {
+      reply: isOdd ? troubleReply(new UpstreamLost('the upstream is out of step')) : reply,
+      concernsAll: concernsAll || !connection.alive,
+    }
   } catch (error) {
-    return { reply: troubleReply(error), concernsRecipient: false }
+    return { reply: troubleReply(error), concernsAll: true }
   }
 }
