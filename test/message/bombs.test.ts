@@ -47,6 +47,9 @@ const bombs: Record<string, [string, string?]> = {
   ],
   'semicolons in a Content-Type': [`Content-Type: multipart/mixed${'; boundary'.repeat(20_000)}\r\n\r\nbody\r\n`],
   'parentheses in a Content-Type': [`Content-Type: ${'('.repeat(200_000)}\r\n\r\nbody\r\n`],
+  'text of URLs that end in brackets': [
+    `Content-Type: text/plain\r\n\r\n${`http://x${')'.repeat(8000)} `.repeat(250)}\r\n`,
+  ],
   'text of URLs and brackets': [
     `Content-Type: text/plain\r\n\r\n${'http://e.example/'.repeat(3)}${')'.repeat(1_900_000)}\r\n`,
   ],

@@ -10,6 +10,7 @@ test('textLinks finds where URLs in text begin and end', () => {
     '«http://e.example/a_(b)», («http://e.example/a(b)»)',
     'URL:«http://e.example/»\r\n«http://e.example/2»',
     '«http://e.example/?x=[1]»; «HTTP://E.EXAMPLE/~u!»',
+    '(«http://e.example/a»)))], [«http://e.example/{(a)}»}.)] «http://e.example/(a)(b)»!)',
     'ftp://e.example mailto:a@b www.e.example',
   ]
   for (const marked of cases) {

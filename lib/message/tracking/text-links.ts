@@ -14,11 +14,18 @@ export interface TextLink {
 const candidate = /https?:\/\/[^\s<>"\u0000-\u001F]+/gi
 /** Longest URL in a text whose end is looked for, in characters. */
 const urlCharsMax = 8192
-const brackets: readonly (readonly [string, string])[] = [
-  ['(', ')'],
-  ['[', ']'],
-  ['{', '}'],
-]
+/** Pairs, by their number; none has the number 0. */
+const brackets = ['', '()', '[]', '{}']
+const sentence = 255
+/** What each character may be at the end of a URL: the number of a closing bracket, `sentence`, or 0. */
+const endings = new Uint8Array(256)
+const openings = new Uint8Array(256)
+for (const [number, pair] of brackets.entries()) {
+  if (number === 0) continue
+  openings[pair.charCodeAt(0)] = number
+  endings[pair.charCodeAt(1)] = number
+}
+for (const char of Buffer.from(".,;:!?'*_~|\\`")) endings[char] = sentence
 
 /** @param text one character a byte */
 export function textLinks(text: string): TextLink[] {
@@ -52,21 +59,27 @@ export function textLinks(text: string): TextLink[] {
 
 /** Punctuation at the end belongs to the sentence; a closing bracket does unless it was opened within. */
 function withoutPunctuation(url: string): string {
-  // How many more of each bracket are closed than opened.
-  const surplus = brackets.map(([open, close]) => count(url, close) - count(url, open))
   let end = url.length
+  // How many more of each bracket are closed than opened; counted when one is met.
+  let surplus: Int32Array | undefined
   for (; end > 8; end--) {
-    const char = url.charAt(end - 1)
-    if (/[.,;:!?'*_~|\\`]/.test(char)) continue
-    const kind = brackets.findIndex(([, close]) => close === char)
-    if (kind === -1 || (surplus[kind] ?? 0) <= 0) break
+    const kind = endings[url.charCodeAt(end - 1)] ?? 0
+    if (kind === sentence) continue
+    if (kind === 0) break
+    surplus ??= surplusOf(url)
+    if ((surplus[kind] ?? 0) <= 0) break
     surplus[kind] = (surplus[kind] ?? 0) - 1
   }
   return url.slice(0, end)
 }
 
-function count(text: string, char: string): number {
-  let found = 0
-  for (let at = text.indexOf(char); at !== -1; at = text.indexOf(char, at + 1)) found++
-  return found
+function surplusOf(url: string): Int32Array {
+  const surplus = new Int32Array(brackets.length)
+  for (let at = 0; at < url.length; at++) {
+    const char = url.charCodeAt(at)
+    const closing = endings[char] ?? 0
+    if (closing !== sentence) surplus[closing]! += 1
+    surplus[openings[char] ?? 0]! -= 1
+  }
+  return surplus
 }
