@@ -11,7 +11,7 @@
  */
 import { stat } from 'node:fs/promises'
 import { beginsWith, headBytesMax, headOf, identityOf, sameFile, type FilePosition, type LogFile } from './log-file.ts'
-import { LogFileSet, type Choice, type ListedFile } from './log-file-set.ts'
+import { layoutOf, LogFileSet, type Choice, type ListedFile } from './log-file-set.ts'
 import {
   lineBytesMax,
   type LogChunk,
@@ -152,10 +152,12 @@ export class FileSource implements LogSource {
 
   /** The file of a place. When it is gone, the oldest of those that are newer, which is a gap. */
   #at(place: FilePosition): Choose {
+    const isGone = this.#goneTwice()
     let isReported = false
     return async list => {
       const found = await this.#files.onward(list, place)
       if (found) return found.choice
+      if (!isGone(list)) return undefined
       // What nobody can find can't tell either where the events of before ended.
       this.#replayed = undefined
       if (!isReported)
@@ -168,18 +170,37 @@ export class FileSource implements LogSource {
     }
   }
 
-  /** The file that follows one that was read to its end. */
-  #after(place: FilePosition): Choose {
+  /**
+   * The file that follows one that was read to its end.
+   * @param changedMs when that one was changed last: what follows it was changed later
+   */
+  #after(place: FilePosition, changedMs: number): Choose {
     const before = this.#rotationBefore
+    const isGone = this.#goneTwice()
     return async list => {
       const index = await this.#files.locate(list, { ...place, offset: place.head.bytes })
       if (index !== -1) return beginningOf(list[index + 1])
+      if (!isGone(list)) return undefined
       if (place.offset === 0) {
         // It was empty and is gone: on with what follows the one before it.
         const previous = before ? await this.#files.locate(list, { ...before, offset: 0 }) : -1
         return beginningOf(list[previous + 1])
       }
-      return beginningOf(this.#files.changedSince(list, place.at)[0] ?? this.#log(list))
+      return beginningOf(this.#files.changedSince(list, changedMs)[0] ?? this.#log(list))
+    }
+  }
+
+  /**
+   * Whether a file that is not in a list is gone: it was not in the one before either, and nothing has moved meanwhile. A
+   * file that is being renamed or compressed just now can be missed once.
+   */
+  #goneTwice(): (list: readonly ListedFile[]) => boolean {
+    let before = ''
+    return list => {
+      const now = layoutOf(list)
+      const isGone = now === before
+      before = now
+      return isGone
     }
   }
 
@@ -411,22 +432,27 @@ export class FileSource implements LogSource {
 
   /** Goes on to what follows this file. */
   async #leave(): Promise<void> {
-    this.#choose = this.#after(this.#place())
+    this.#choose = this.#after(this.#place(), await this.#changedMs())
     await this.close()
     await this.#openNext()
+  }
+
+  async #changedMs(): Promise<number> {
+    return this.#file!.modifiedMs().catch(() => this.#nowMs())
   }
 
   /** The content was replaced: what was there may have been copied away before. */
   async #truncated(): Promise<undefined> {
     const place = this.#place()
     const wasLog = this.#isLog(this.#file!)
+    const changedMs = await this.#changedMs()
     await this.close()
     this.#choose = wasLog
       ? async list => {
           const found = await this.#files.onward(list, place)
           return found ? found.choice : beginningOf(this.#log(list))
         }
-      : this.#after(place)
+      : this.#after(place, changedMs)
     await this.#openNext()
   }
 }

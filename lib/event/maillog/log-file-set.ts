@@ -38,8 +38,21 @@ export class LogFileSet {
     this.path = path
   }
 
-  /** Oldest first; the log itself, when it is there, last. */
+  /**
+   * Oldest first; the log itself, when it is there, last. Looked at until two looks agree: while names move on, one look
+   * can miss a file between the name that it had and the one that it gets.
+   */
   async list(): Promise<ListedFile[]> {
+    let listed = await this.#look()
+    for (let tries = 0; tries < triesMax; tries++) {
+      const again = await this.#look()
+      if (layoutOf(again) === layoutOf(listed)) return again
+      listed = again
+    }
+    return listed
+  }
+
+  async #look(): Promise<ListedFile[]> {
     const paths = [...(await rotatedFiles(this.path)).map(file => file.path), this.path]
     const listed: ListedFile[] = []
     for (const path of paths) {
@@ -127,4 +140,9 @@ export class LogFileSet {
     }
     return undefined
   }
+}
+
+/** Which file bears which name. */
+export function layoutOf(list: readonly ListedFile[]): string {
+  return list.map(({ path, identity }) => `${path} ${identity.ino} ${identity.birth}`).join('\n')
 }
