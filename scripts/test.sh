@@ -12,7 +12,8 @@ need_tool nginx nginx-light
 need_tool logrotate logrotate
 need_tool openssl openssl
 need_tool chromium chromium
-need_tool python3 python3-minimal
+need_tool python3 python3
+need_tool strace strace
 
 # Every process of this run carries this mark, so that one that outlives it is found.
 export MTA_TRACKING_TEST_RUN=$$-$RANDOM$RANDOM
