@@ -74,6 +74,9 @@ test('an unencoded line that was too long already may grow', () => {
   const body = `${'a'.repeat(1200)}\r\n`
   const grown = read(body, 'identity')!.splice([{ start: 10, end: 10, text: 'link' }])
   assert.equal(grown.encoding, undefined)
+  const broken = read(body, 'identity')!.splice([{ start: 1100, end: 1100, text: 'link\r\nlink' }])
+  assert.equal(broken.encoding, undefined)
+  assert.equal(broken.bytes.toString(), `${'a'.repeat(1100)}link\r\nlink${'a'.repeat(100)}\r\n`)
 })
 
 test('no unencoded line grows past 998 bytes, wherever the edits are', () => {

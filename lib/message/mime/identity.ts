@@ -39,7 +39,9 @@ export class IdentityText implements BodyText {
       const replacedLine = replacement.lastIndexOf('\n')
       if (replacedLine === -1) column += replacement.length
       else {
-        tooLong ||= column + replacement.indexOf('\n') - 1 > lineBytesMax
+        const lineEnd = text.indexOf('\n', end)
+        const before = columnBefore + (lineEnd === -1 ? text.length : lineEnd - 1) - start
+        tooLong ||= grewTooLong(column + replacement.indexOf('\n') - 1, before)
         column = replacement.length - replacedLine - 1
       }
       columnBefore += end - start

@@ -106,9 +106,10 @@ function pixelEdit(html: string, place: number, action: LinkRequest['action'], t
   let text = tracking.context.amp ? ampPixel(link) : htmlPixel(link)
   const lineStart = html.lastIndexOf('\n', place - 1) + 1
   const lineEnd = html.indexOf('\n', place)
-  const lineChars = (lineEnd === -1 ? html.length : lineEnd) - lineStart
-  // Its tags can be broken over lines without a trace in the text.
-  if (lineChars + text.length > tracking.lineCharsMax)
+  const lineChars =
+    lineEnd === -1 ? html.length - lineStart : lineEnd - lineStart - (html[lineEnd - 1] === '\r' ? 1 : 0)
+  // Its tags can be broken over lines without a trace in the text; a line that is too long already is left at that.
+  if (lineChars <= tracking.lineCharsMax && lineChars + text.length > tracking.lineCharsMax)
     text = text.replace('<span>', '<span\r\n>').replace(/><\//, '\r\n></')
   // It takes a line of its own with it where it stands at a line's end, and the message ends with a line end.
   const behind = /^\r?\n/.exec(html.slice(place, place + 2))?.[0]

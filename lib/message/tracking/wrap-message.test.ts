@@ -168,6 +168,24 @@ test('a pixel alone never makes a line too long', () => {
   assert.match(text.replaceAll('\r\n', ''), /x<span><img src="https:/)
 })
 
+test('a pixel goes into a line that is too long already as it is', () => {
+  const long = 'x'.repeat(1500)
+  const at = (line: string, place: string): string => wrapped(html('Content-Type: text/html\n', line + place)).text
+  for (const end of ['</body>\n', '\n</body>\n', '', '\n', '\n<!-- x']) {
+    const text = at(`<body>${long}`, end)
+    assert.ok(!text.includes('quoted-printable'), end)
+    assert.match(text, /<span><img [^>]+><\/span>/)
+    assert.equal(
+      below(text).replace(pixel, '').replace(/\s*$/, ''),
+      crlf(html('Content-Type: text/html\n', `<body>${long}${end}`)).replace(/\s*$/, ''),
+    )
+  }
+  // At the limit it is not too long: the pixel is broken.
+  const line = `<body>${'x'.repeat(998 - 13)}</body>`
+  assert.match(at(line, '\n'), /<span\r\n><img/)
+  assert.match(at(`<i>${line}`, '\n'), /<span><img/)
+})
+
 test('charsets whose markup is not ASCII pass through', () => {
   for (const charset of [
     'utf-16',
