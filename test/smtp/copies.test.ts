@@ -87,6 +87,52 @@ describe('copies', () => {
     assert.deepEqual(served(), all)
   })
 
+  test('a message without Message-ID and Date may be another one: nobody is left out', async () => {
+    const rig = await relay()
+    for (const [text, known] of [
+      ['Subject: x', false],
+      ['Date: Sat, 21 Nov 2026 20:00:00 +0000', true],
+    ] as const) {
+      refuseFrom(2)
+      assert.match(await send(rig, all, text), /^451 4\.5\.0 /)
+      sink.misbehave = () => undefined
+      sink.accepted.length = 0
+      assert.match(await send(rig, all, text), /^250 /)
+      assert.deepEqual(served(), known ? all.slice(1) : all)
+    }
+  })
+
+  test('announced before the first copy, withdrawn when all are served', async () => {
+    const first = await relay()
+    const second = await relay()
+    let answer: (reply: string) => void = () => undefined
+    sink.misbehave = command => (command === '.' ? new Promise<string>(resolve => (answer = resolve)) : undefined)
+    const reply = send(first, all)
+    await until('the first copy to be upstream', () => sink.commands.at(-1) === '.')
+    await until('the other process to notice', () => second.ledger.outstanding)
+    const pieces = [Buffer.from('Message-ID: <x@b.test>\r\n\r\n')]
+    assert.ok(second.ledger.isOpen('a@b.test', pieces))
+    assert.ok(!second.ledger.isOpen('b@b.test', pieces))
+    assert.ok(!second.ledger.isOpen('a@b.test', [Buffer.from('Message-ID: <y@b.test>\r\n\r\n')]))
+    sink.misbehave = () => undefined
+    answer('250 ok')
+    assert.match(await reply, /^250 /)
+    await until('the announcement to be withdrawn', () => !first.ledger.outstanding && !second.ledger.outstanding)
+  })
+
+  test('a retry renews what it finds', async () => {
+    const rig = await relay()
+    refuseFrom(2)
+    await send(rig, all)
+    const marks = async () => redis.client.keys('*copy:*')
+    await until('the mark', async () => (await marks()).length === 1)
+    const [mark = ''] = await marks()
+    await redis.client.expire(mark, 100)
+    refuseFrom(1)
+    assert.match(await send(rig, all), /^451 4\.5\.0 /)
+    await until('the mark to be renewed', async () => (await redis.client.ttl(mark)) > 86_000)
+  })
+
   test('another message, or another sender, is not the same', async () => {
     const rig = await relay()
     refuseFrom(2)

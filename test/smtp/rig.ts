@@ -48,7 +48,9 @@ const passThrough: Rewriting = {
 /** Remembers nothing. */
 const noLedger: CopyLedger = {
   outstanding: false,
+  isOpen: () => false,
   message: () => ({
+    begin: () => undefined,
     accepted: async () => new Set(),
     accept: () => undefined,
     complete: () => undefined,

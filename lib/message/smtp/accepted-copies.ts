@@ -1,9 +1,10 @@
 /**
  * Remembers which copies of a message the upstream has accepted, for when it accepts only some: the client is told to
- * send again, and its retry sends only what is missing. Kept in Redis for a day, and in this process as well, so that
- * Redis may be away; only a retry through another process while Redis is away sends a copy twice.
+ * send again, and its retry sends only what is missing. Kept in Redis for a day after the last attempt, and in this
+ * process as well, so that Redis may be away; only a retry through another process while Redis is away sends a copy twice.
  *
- * Once all copies are accepted nothing is remembered: the same message sent again on purpose is sent again.
+ * Once all copies are accepted nothing is remembered: the same message sent again on purpose is sent again. A message
+ * without Message-ID and Date is never remembered, for another with the same bytes may be another message.
  */
 import { createHash } from 'node:crypto'
 import { Counter, type Registry } from 'prom-client'
@@ -12,9 +13,12 @@ import type { Logger } from '../../process/log.ts'
 import { partitionKeys, partitionOf } from '../../queue/partition.ts'
 import { PartitionedRedis } from '../../queue/partitioned-redis.ts'
 import { answered, redisReason } from '../../queue/redis.ts'
+import { messageHead } from './message-head.ts'
 
 /** What was accepted of one message. */
 export interface MessageCopies {
+  /** Copies are about to be sent: whoever gets a retry from now on looks whether it is one. */
+  begin: () => void
   /** Which of these recipients an earlier attempt has served. At most 200 ms. */
   accepted: (recipients: readonly string[]) => Promise<ReadonlySet<string>>
   /** This recipient is served. */
@@ -26,18 +30,25 @@ export interface MessageCopies {
 }
 
 export interface CopyLedger {
-  /** Whether some message of the last day was accepted only in part. */
+  /** Whether some message of the last day was accepted only in part, or is being sent in copies. */
   readonly outstanding: boolean
+  /**
+   * Whether this may be one of those.
+   * @param pieces the message as received, at least its header
+   */
+  isOpen: (reversePath: string, pieces: readonly Buffer[]) => boolean
   /** @param pieces the message as received */
   message: (reversePath: string, pieces: readonly Buffer[]) => MessageCopies
 }
 
-/** How long a copy is remembered. */
+/** How long a copy is remembered after the last attempt. Clients try again within hours, if for days. */
 export const rememberedSeconds = 86_400
 /** Copies remembered in this process at most; the oldest give way. */
 const localMax = 100_000
 /** How often other processes' messages in part are noticed. */
-const noticeMs = 5_000
+const noticeMs = 500
+/** Other processes' messages that are told apart; while there are more, any message may be one of them. */
+const openMax = 1_000
 
 export interface CopyLedgerOptions {
   readonly redisUrl: string
@@ -50,7 +61,10 @@ export interface CopyLedgerOptions {
 export class RedisCopyLedger implements CopyLedger {
   #connection!: PartitionedRedis
   #timer: NodeJS.Timeout | undefined
-  #outstandingUntil = 0
+  /** Messages of this process that are served in part or being served → until when. */
+  readonly #announced = new Map<string, number>()
+  /** The same of all processes, as Redis told last; `all` when there were too many to tell. */
+  #open: ReadonlySet<string> | 'all' = new Set()
   /** Key → when it may be forgotten. */
   readonly #local = new Map<string, number>()
   readonly #log: Logger
@@ -82,10 +96,18 @@ export class RedisCopyLedger implements CopyLedger {
   }
 
   get outstanding(): boolean {
-    return Date.now() < this.#outstandingUntil
+    return this.#announced.size > 0 || this.#open === 'all' || this.#open.size > 0
+  }
+
+  isOpen(reversePath: string, pieces: readonly Buffer[]): boolean {
+    const announcement = announcementOf(reversePath, pieces)
+    if (announcement === undefined) return false
+    return this.#announced.has(announcement) || this.#open === 'all' || this.#open.has(announcement)
   }
 
   message(reversePath: string, pieces: readonly Buffer[]): MessageCopies {
+    const announcement = announcementOf(reversePath, pieces)
+    if (announcement === undefined) return forgetful
     const hash = createHash('sha256')
     for (const piece of pieces) hash.update(piece)
     const digest = hash.digest('base64url')
@@ -94,12 +116,19 @@ export class RedisCopyLedger implements CopyLedger {
     const keyOf = (recipient: string) =>
       prefix + createHash('sha256').update(`${reversePath}\0${recipient}\0${digest}`).digest('base64url')
     const served = new Map<string, string>()
+    let isFirst = false
     return {
+      begin: () => {
+        isFirst = true
+        this.#announce(announcement)
+      },
       accepted: async recipients => {
         const keys = recipients.map(keyOf)
         const marks = await this.#read(keys)
         const found = recipients.filter((_, index) => marks[index])
         for (const recipient of found) served.set(recipient, keyOf(recipient))
+        // The others of an earlier attempt may come in messages of their own.
+        if (found.length > 0) isFirst = false
         if (found.length > 0) this.#skipped.inc(found.length)
         return new Set(found)
       },
@@ -108,8 +137,14 @@ export class RedisCopyLedger implements CopyLedger {
         served.set(recipient, key)
         this.#remember(key)
       },
-      complete: () => this.#forget([...served.values()]),
-      keep: () => this.#announce(),
+      complete: () => {
+        this.#forget([...served.values()])
+        if (isFirst) this.#withdraw(announcement)
+      },
+      keep: () => {
+        for (const key of served.values()) this.#remember(key)
+        this.#announce(announcement)
+      },
     }
   }
 
@@ -136,6 +171,8 @@ export class RedisCopyLedger implements CopyLedger {
       const [oldest] = this.#local.keys()
       if (oldest !== undefined) this.#local.delete(oldest)
     }
+    // To the end of the line, also when it is known.
+    this.#local.delete(key)
     this.#local.set(key, Date.now() + rememberedSeconds * 1000)
     this.#send(redis => redis.set(key, 1, 'EX', rememberedSeconds))
   }
@@ -145,9 +182,27 @@ export class RedisCopyLedger implements CopyLedger {
     if (keys.length > 0) this.#send(redis => redis.unlink([...keys]))
   }
 
-  #announce(): void {
-    this.#outstandingUntil = Date.now() + rememberedSeconds * 1000
-    this.#send(redis => redis.set(outstandingKey, 1, 'EX', rememberedSeconds))
+  #announce(digest: string): void {
+    if (this.#announced.size >= localMax) {
+      const [oldest] = this.#announced.keys()
+      if (oldest !== undefined) this.#announced.delete(oldest)
+    }
+    const until = Date.now() + rememberedSeconds * 1000
+    this.#announced.delete(digest)
+    this.#announced.set(digest, until)
+    this.#send(redis =>
+      redis
+        .multi()
+        .zadd(outstandingKey, until, digest)
+        .zremrangebyscore(outstandingKey, 0, Date.now())
+        .expire(outstandingKey, rememberedSeconds)
+        .exec(),
+    )
+  }
+
+  #withdraw(digest: string): void {
+    this.#announced.delete(digest)
+    this.#send(redis => redis.zrem(outstandingKey, digest))
   }
 
   /** Nobody waits for it. Commands of one connection keep their order. */
@@ -159,16 +214,42 @@ export class RedisCopyLedger implements CopyLedger {
   }
 
   async #notice(): Promise<void> {
+    const now = Date.now()
+    for (const [digest, until] of this.#announced) {
+      if (until > now) break
+      this.#announced.delete(digest)
+    }
     // Called by the connection before `open` has it in its hands.
     if (!this.#connection?.isUsable) return
     try {
-      const seconds = await answered(this.#connection.redis.ttl(outstandingKey))
-      if (seconds > 0) this.#outstandingUntil = Math.max(this.#outstandingUntil, Date.now() + seconds * 1000)
+      const open = await answered(
+        this.#connection.redis.zrange(outstandingKey, now, '+inf', 'BYSCORE', 'LIMIT', 0, openMax + 1),
+      )
+      this.#open = open.length > openMax ? 'all' : new Set(open)
     } catch {
       // The next time will tell.
     }
   }
 }
 
-/** Says that copies are remembered; without it a message with one recipient needs no look. */
-const outstandingKey = `${partitionKeys(0).seen}copies`
+/** Messages that are served in part or being served, by until when that counts; while there is none a message with one
+ * recipient needs no look. */
+const outstandingKey = `${partitionKeys(0).seen}copies-open`
+
+/** By what a message is announced, known with its header; undefined for one that can't be told from another. */
+function announcementOf(reversePath: string, pieces: readonly Buffer[]): string | undefined {
+  const head = messageHead(pieces)
+  const id = head?.get('message-id') ?? ''
+  const date = head?.get('date') ?? ''
+  if (id === '' && date === '') return undefined
+  return createHash('sha256').update(`${reversePath}\0${id}\0${date}`).digest('base64url').slice(0, 22)
+}
+
+/** For a message that can't be told from another. */
+const forgetful: MessageCopies = {
+  begin: () => undefined,
+  accepted: async () => new Set(),
+  accept: () => undefined,
+  complete: () => undefined,
+  keep: () => undefined,
+}

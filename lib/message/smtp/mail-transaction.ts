@@ -127,7 +127,7 @@ export class MailTransaction {
   /** A piece of the message. A promise asks to wait. */
   content(pieces: readonly Buffer[]): void | Promise<void> {
     if (this.#refusal || this.#aborted) return undefined
-    const { limits, collected, ledger } = this.#context
+    const { limits, collected } = this.#context
     for (const piece of pieces) this.#watch.read(piece)
     const bytes = bytesOf(pieces)
     this.#bytes += bytes
@@ -141,7 +141,7 @@ export class MailTransaction {
     this.#collectedBytes += held
     collected.bytes += held
     // To know whether a copy was accepted before, the whole message is needed.
-    if (this.#bytes > limits.collectBytesMax && this.#delivery && !ledger.outstanding) {
+    if (this.#bytes > limits.collectBytesMax && this.#delivery && !this.#mayBeRetry()) {
       this.#streaming = true
       return this.#delivery.write(this.#uncollect())
     }
@@ -219,6 +219,12 @@ export class MailTransaction {
     return pieces
   }
 
+  /** Whether some of the recipients may have been served before. */
+  #mayBeRetry(): boolean {
+    const { ledger } = this.#context
+    return ledger.outstanding && ledger.isOpen(this.#mail?.path ?? '', this.#pieces)
+  }
+
   #onlyRecipient(): string | undefined {
     const [first, second] = this.#recipients.keys()
     return second === undefined ? first : undefined
@@ -232,7 +238,7 @@ export class MailTransaction {
     if (this.#streaming) return delivery.end()
     const { ledger, multiRecipient } = this.#context
     const recipient = this.#onlyRecipient()
-    if (ledger.outstanding && multiRecipient === 'split' && recipient !== undefined) {
+    if (multiRecipient === 'split' && recipient !== undefined && this.#mayBeRetry()) {
       const copies = ledger.message(this.#mail?.path ?? '', this.#pieces)
       if ((await copies.accepted([recipient])).has(recipient)) {
         this.#copies = copies

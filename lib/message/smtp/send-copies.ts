@@ -36,6 +36,8 @@ export async function sendCopies(
   message: CopiesToSend,
 ): Promise<CopiesOutcome> {
   const { recipients } = message
+  // Its answer follows in the same connection, so the announcement is made when it is there.
+  copies.begin()
   const before = await copies.accepted([...recipients.keys()])
   let accepted = before.size
   let last: Reply | undefined
@@ -59,7 +61,10 @@ export async function sendCopies(
   }
   // Permanent is only what is permanent for every recipient.
   const failure = failures.find(reply => reply.code < 500) ?? failures[0]
-  if (accepted === 0 && failure) return { reply: failure, complete: false }
+  if (accepted === 0 && failure) {
+    copies.complete()
+    return { reply: failure, complete: false }
+  }
   copies.keep()
   return {
     reply: localReply(451, '4.5.0', 'Not every recipient was accepted, send again for the rest'),
