@@ -61,6 +61,7 @@ const because: Readonly<Record<Reason, string>> = {
   'charset-not-ascii': "the part's charset is not based on ASCII",
   encoding: "the part's transfer encoding is unknown or broken",
   'amp-needs-https': 'AMP takes https links only, and the tracking URL is http',
+  'line-too-long': 'a line would become too long, and the part is too large to be encoded for that',
   'body-too-large': 'the part is too large',
   'too-many-links': 'the message has too many links',
   'too-many-url-bytes': 'the links of the message are too long, taken together',

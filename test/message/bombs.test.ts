@@ -31,6 +31,10 @@ const bombs: Record<string, [string, string?]> = {
   'tags that nothing ends': [html('<a '.repeat(600_000))],
   'raw text that nothing ends': [html(`<script>${'</'.repeat(900_000)}`)],
   'end tags within raw text': [html(`<script>${'</scrip>'.repeat(250_000)}`)],
+  'two megabytes to be encoded for one line': [
+    html(`${'x'.repeat(950)}<a href="http://e.example">\r\n${`${'\u00C3\u00BC'.repeat(480)}\r\n`.repeat(1900)}`),
+    'line-too-long',
+  ],
   'character references': [html(`<a href="http://e.example/${'&amp'.repeat(500_000)}">`)],
   'one attribute name': [html(`<a ${'x'.repeat(2_000_000)}>`)],
   'as many attributes': [html(`<a ${'x '.repeat(900_000)}>`)],

@@ -30,7 +30,7 @@ test('a base64 body keeps its line length and what stands behind it', () => {
     const digits = Buffer.from(text).toString('base64')
     const encoded = `${digits.replaceAll(new RegExp(`.{${lineChars}}`, 'g'), '$&\r\n')}\r\n\r\n`
     const changed = read(encoded, 'base64')!
-      .splice([{ start: 100, end: 101, text: 'yyy' }])
+      .splice([{ start: 100, end: 101, text: 'yyy' }])!
       .bytes.toString()
     assert.equal(Buffer.from(changed, 'base64').toString(), `${'x'.repeat(100)}yyy${'x'.repeat(99)}`)
     assert.ok(changed.endsWith('\r\n\r\n'))
@@ -56,10 +56,10 @@ test('an unencoded body is spliced, and becomes quoted-printable when a line wou
   const line = `${'a'.repeat(900)}HERE${'b'.repeat(90)}`
   const body = `first =\r\n${line}\r\nlast \r\n`
   const at = body.indexOf('HERE')
-  const fits = read(body, 'identity')!.splice([{ start: at, end: at + 4, text: 'x'.repeat(8) }])
+  const fits = read(body, 'identity')!.splice([{ start: at, end: at + 4, text: 'x'.repeat(8) }])!
   assert.equal(fits.encoding, undefined)
   assert.equal(fits.bytes.toString(), body.replace('HERE', 'x'.repeat(8)))
-  const grown = read(body, 'identity')!.splice([{ start: at, end: at + 4, text: 'x'.repeat(9) }])
+  const grown = read(body, 'identity')!.splice([{ start: at, end: at + 4, text: 'x'.repeat(9) }])!
   assert.equal(grown.encoding, 'quoted-printable')
   assert.equal(bodyText(grown.bytes, 'quoted-printable')!.text, body.replace('HERE', 'x'.repeat(9)))
   assert.ok(
@@ -72,9 +72,9 @@ test('an unencoded body is spliced, and becomes quoted-printable when a line wou
 
 test('an unencoded line that was too long already may grow', () => {
   const body = `${'a'.repeat(1200)}\r\n`
-  const grown = read(body, 'identity')!.splice([{ start: 10, end: 10, text: 'link' }])
+  const grown = read(body, 'identity')!.splice([{ start: 10, end: 10, text: 'link' }])!
   assert.equal(grown.encoding, undefined)
-  const broken = read(body, 'identity')!.splice([{ start: 1100, end: 1100, text: 'link\r\nlink' }])
+  const broken = read(body, 'identity')!.splice([{ start: 1100, end: 1100, text: 'link\r\nlink' }])!
   assert.equal(broken.encoding, undefined)
   assert.equal(broken.bytes.toString(), `${'a'.repeat(1100)}link\r\nlink${'a'.repeat(100)}\r\n`)
 })
@@ -89,7 +89,7 @@ test('no unencoded line grows past 998 bytes, wherever the edits are', () => {
         .map(({ at, length }) => ({ start: body[at - 1] === '\r' ? at - 1 : at, text: 'L'.repeat(length) }))
         .map(edit => ({ ...edit, end: edit.start }))
         .toSorted((a, b) => a.start - b.start)
-      const { bytes, encoding } = read(body, 'identity')!.splice(edits)
+      const { bytes, encoding } = read(body, 'identity')!.splice(edits)!
       const before = body.split('\r\n')
       const after = bytes.toString().split('\r\n')
       if (encoding === 'quoted-printable') assert.ok(after.every(line => line.length <= 76))

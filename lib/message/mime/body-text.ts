@@ -15,8 +15,11 @@ export interface BodyText {
   readonly text: string
   /** The same as bytes. */
   readonly bytes: Uint8Array
-  /** @param edits by place, not overlapping */
-  readonly splice: (edits: readonly Edit[]) => ChangedBody
+  /**
+   * @param edits by place, not overlapping
+   * @returns undefined when the body would have to change its encoding and is too large for that
+   */
+  readonly splice: (edits: readonly Edit[]) => ChangedBody | undefined
 }
 
 export type TransferEncoding = 'identity' | 'quoted-printable' | 'base64' | 'unknown'
@@ -32,11 +35,19 @@ export function transferEncoding(value: string | undefined): TransferEncoding {
   return /^x-|quoted|base|64|uu|hex|hqx|enc|zip|compress/.test(name) ? 'unknown' : 'identity'
 }
 
-/** Undefined when the body is not what its encoding says; then it is better left alone. */
-export function bodyText(body: Buffer, encoding: TransferEncoding): BodyText | undefined {
+/**
+ * Undefined when the body is not what its encoding says; then it is better left alone.
+ *
+ * @param reencodedBytesMax largest body that may change its encoding, in bytes
+ */
+export function bodyText(
+  body: Buffer,
+  encoding: TransferEncoding,
+  reencodedBytesMax = Number.MAX_SAFE_INTEGER,
+): BodyText | undefined {
   switch (encoding) {
     case 'identity':
-      return new IdentityText(body)
+      return new IdentityText(body, reencodedBytesMax)
     case 'quoted-printable':
       return new QuotedPrintableText(body)
     case 'base64':

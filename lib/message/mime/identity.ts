@@ -9,14 +9,16 @@ export const lineBytesMax = 998
 export class IdentityText implements BodyText {
   readonly text: string
   readonly bytes: Uint8Array
+  readonly #reencodedBytesMax: number
 
-  constructor(body: Buffer) {
+  constructor(body: Buffer, reencodedBytesMax: number) {
+    this.#reencodedBytesMax = reencodedBytesMax
     this.bytes = body
     this.text = body.toString('latin1')
   }
 
-  /** Becomes quoted-printable when a line that was within the limit would grow past it. */
-  splice(edits: readonly Edit[]): ChangedBody {
+  /** Becomes quoted-printable, up to three times as long, when a line that was within the limit would grow past it. */
+  splice(edits: readonly Edit[]): ChangedBody | undefined {
     const text = this.text
     let out = ''
     let from = 0
@@ -51,6 +53,7 @@ export class IdentityText implements BodyText {
     const lineEnd = rest.indexOf('\n')
     const restOfLine = lineEnd === -1 ? rest.length : lineEnd - 1
     tooLong ||= grewTooLong(column + restOfLine, columnBefore + restOfLine)
+    if (tooLong && text.length > this.#reencodedBytesMax) return undefined
     out += rest
     return tooLong
       ? { bytes: encodeQuotedPrintable(out), encoding: 'quoted-printable' }

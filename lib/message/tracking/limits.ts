@@ -10,6 +10,11 @@ export interface WrapLimits {
   readonly depthMax: number
   /** Body of a part that is rewritten, encoded, in bytes. */
   readonly bodyBytesMax: number
+  /**
+   * Body of a part that becomes quoted-printable because a line would grow too long, in bytes. It may become three times
+   * as long, and takes ten times as long as one that stays.
+   */
+  readonly reencodedBytesMax: number
   /** Links of a message. */
   readonly linksMax: number
   /** URLs of a message's links together, as they are written, in bytes: making their tokens takes most of the time. */
@@ -22,6 +27,7 @@ export const defaultLimits: WrapLimits = {
   partsMax: 1000,
   depthMax: 50,
   bodyBytesMax: 2 * 1024 * 1024,
+  reencodedBytesMax: 256 * 1024,
   linksMax: 5000,
   urlBytesMax: 256 * 1024,
 }

@@ -161,6 +161,16 @@ test('a line that would pass 998 bytes makes its part quoted-printable', () => {
   }
 })
 
+test('a large part stays as it is rather than change its encoding', () => {
+  const line = `<p>${'x'.repeat(900)}<a href="http://e.example/">x</a></p>`
+  const message = html('Content-Type: text/html; charset=utf-8\n', `${line}\n${'\u00FC'.repeat(400)}\n`)
+  const bodyBytes = line.length + 2 + 800 + 2
+  assert.equal(wrapped(message, { limits: { reencodedBytesMax: bodyBytes } }).report.links, 1)
+  const { bytes, report } = wrapped(message, { limits: { reencodedBytesMax: bodyBytes - 1 } })
+  assert.equal(below(bytes.toString()), crlf(message))
+  assert.deepEqual({ ...report }, { links: 0, pixels: 0, skipped: { 'line-too-long': 1 }, failure: undefined })
+})
+
 test('a pixel alone never makes a line too long', () => {
   const { text } = wrapped(html('Content-Type: text/html\n', `<body>${'x'.repeat(950)}</body>\n`))
   assert.ok(!text.includes('quoted-printable'))

@@ -262,6 +262,7 @@ export class MessageWrapper {
         trackingUrl: plan.trackingUrl,
         trackingHost: urlHost(plan.trackingUrl),
         withPixels: !this.#hasPixels,
+        reencodedBytesMax: this.#limits.reencodedBytesMax,
         linksMax: this.#limits.linksMax - this.#tally.links,
         urlBytesMax: this.#limits.urlBytesMax - this.#tally.urlBytes,
       },

@@ -5,7 +5,7 @@ import type { HeaderBlock } from '../mime/header-block.ts'
 import { lineBytesMax } from '../mime/identity.ts'
 import { htmlEdits, plainTextEdits } from './part-edits.ts'
 import type { LinkRequest, TrackingSwitches } from './tracking-plan.ts'
-import type { PartSkipReason, WrapTally } from './wrap-report.ts'
+import { type PartSkipReason, WrapTally } from './wrap-report.ts'
 
 export interface TextPart {
   readonly kind: 'html' | 'amp' | 'text'
@@ -25,6 +25,8 @@ export interface PartPlan {
   readonly trackingHost: string | undefined
   /** No HTML part before it has the message's pixels. */
   readonly withPixels: boolean
+  /** Largest body that may change its encoding. */
+  readonly reencodedBytesMax: number
   /** Links that the message may still hold. */
   readonly linksMax: number
   /** Bytes of URLs that the message may still hold. */
@@ -45,7 +47,7 @@ export function wrapPart(part: TextPart, plan: PartPlan, tally: WrapTally): Chan
   const isAmp = part.kind === 'amp'
   if (isAmp && !/^https:/i.test(plan.trackingUrl)) return skip('amp-needs-https')
   const encoding = transferEncoding(part.header.get('content-transfer-encoding'))
-  const body = bodyText(part.body, encoding)
+  const body = bodyText(part.body, encoding, plan.reencodedBytesMax)
   if (!body) return skip('encoding')
   if (!isAsciiCompatible(part.charset, body.text)) return skip('charset-not-ascii')
   const tracking = {
@@ -58,10 +60,15 @@ export function wrapPart(part: TextPart, plan: PartPlan, tally: WrapTally): Chan
     lineCharsMax: encoding === 'identity' ? lineBytesMax : Number.MAX_SAFE_INTEGER,
     endsMessage: part.endsMessage && encoding !== 'base64',
   }
+  const done = new WrapTally()
   const edits =
-    part.kind === 'text'
-      ? plainTextEdits(body.text, tracking, tally)
-      : htmlEdits(body.text, body.bytes, tracking, tally)
+    part.kind === 'text' ? plainTextEdits(body.text, tracking, done) : htmlEdits(body.text, body.bytes, tracking, done)
   if (typeof edits === 'string') return skip(edits)
-  return edits.length === 0 ? undefined : body.splice(edits)
+  const changed = edits.length === 0 ? undefined : body.splice(edits)
+  if (edits.length > 0 && !changed) {
+    tally.addUrlBytes(done.urlBytes)
+    return skip('line-too-long')
+  }
+  tally.add(done)
+  return changed
 }

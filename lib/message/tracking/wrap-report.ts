@@ -15,6 +15,8 @@ export type PartSkipReason =
   /** AMP takes https links only. */
   | 'amp-needs-https'
   | 'body-too-large'
+  /** A line would grow past what SMTP carries, and the body is too large to be encoded for that. */
+  | 'line-too-long'
   | 'too-many-links'
   /** The URLs of all links together are too long. */
   | 'too-many-url-bytes'
