@@ -4,6 +4,7 @@ import { connect, createServer } from 'node:net'
 import { afterEach, describe, test } from 'node:test'
 import { until } from '../support/process.ts'
 import { Peer } from './peer.ts'
+import type { Rewriting } from '../../lib/message/smtp/rewriting.ts'
 import { startRig, type Rig, type RigOptions } from './rig.ts'
 import { SinkUpstream } from './sink-upstream.ts'
 
@@ -305,6 +306,35 @@ describe('a large message', () => {
     assert.equal(sink.accepted.length, 0)
     client.socket.destroy()
   })
+
+  for (const [what, limits, size, stamped] of [
+    ['with a size that leaves room', {}, ' SIZE=2000000', false],
+    ['with a size that leaves none', {}, ' SIZE=2900000', true],
+    ['without a size', {}, '', true],
+    ['without a size, and no room to collect it', { collectedBytesMax: 3_800_000 }, '', true],
+    ['without a size, where every message leaves room', { messageBytesMax: 2_000_000 }, '', false],
+  ] as const) {
+    test(`${what}: taken, though wrapped it may be more than the upstream takes`, async () => {
+      const rewriting: Rewriting = {
+        begin: ({ stampOnly = false }) => ({
+          write: chunk => [chunk],
+          end: () => [Buffer.from(stampOnly ? 'stamped\r\n' : megabytes(1))],
+          accepted: () => undefined,
+        }),
+        bringsId: () => true,
+      }
+      await start({ rewriting, limits: { collectBytesMax: 1_000, ...limits } })
+      sink.keywords = ['SIZE 3000000']
+      const message = megabytes(stamped ? 2 : 1) + (stamped ? line.repeat(9_000) : '')
+      const client = await Peer.connect(rig.port)
+      await greet(client)
+      for (const command of [`MAIL FROM:<a@b.test>${size}`, 'RCPT TO:<c@d.test>', 'DATA']) await client.ask(command)
+      client.say(message)
+      assert.match(await client.ask('.'), /^250 /)
+      assert.ok(sink.accepted[0]?.data === message + (stamped ? 'stamped\r\n' : megabytes(1)))
+      client.socket.destroy()
+    })
+  }
 
   for (const [what, line, arrives] of [
     ['dots', '..\r\n', '..\r\n'],

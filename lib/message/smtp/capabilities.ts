@@ -78,3 +78,8 @@ export function announce(upstream: Capabilities, own: OwnTerms): string[] {
     ...(upstream.smtpUtf8 ? ['SMTPUTF8'] : []),
   ]
 }
+
+/** What wrapping makes of a message of this size, in bytes, as an estimate that few messages pass. */
+export function grownBytes(bytes: number): number {
+  return bytes + Math.ceil(bytes / 4) + 4096
+}

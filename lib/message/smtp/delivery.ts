@@ -43,7 +43,15 @@ export class Delivery {
     )
   }
 
-  /** Sends pieces of a message that goes on while it comes. A promise asks to wait. */
+  /**
+   * Begins a message that goes on while it comes.
+   * @param stampOnly tracking could make it larger than the upstream takes
+   */
+  stream(stampOnly: boolean): void {
+    this.#rewriter = this.#context.rewriting.begin({ ...this.#copy, stampOnly })
+  }
+
+  /** Sends pieces of such a message. A promise asks to wait. */
   write(pieces: readonly Buffer[]): void | Promise<void> {
     this.#rewriter ??= this.#context.rewriting.begin(this.#copy)
     const out: Buffer[] = []

@@ -47,7 +47,7 @@ export interface RelayLimits {
   readonly upstreamIdleMs: number
   /** An upstream connection is not used again after this. */
   readonly upstreamLifetimeMs: number
-  /** A message up to this is collected and sent in one write; a larger one streams. */
+  /** A message up to this is collected and sent in one write; a larger one streams, see `MailTransaction`. */
   readonly collectBytesMax: number
   /** Messages being collected, all together. Passed: 452 4.3.1. */
   readonly collectedBytesMax: number

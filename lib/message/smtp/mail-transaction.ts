@@ -6,7 +6,7 @@
  * same. With several recipients that each get a copy of their own, the upstream judges sender and recipients in this
  * transaction, which is reset at the end of the message; the copies follow in transactions of their own.
  */
-import { announcedSize } from './capabilities.ts'
+import { announcedSize, grownBytes } from './capabilities.ts'
 import type { MessageCopies } from './accepted-copies.ts'
 import { Delivery } from './delivery.ts'
 import { formatEnvelopeCommand, type EnvelopeCommand } from './envelope-command.ts'
@@ -142,8 +142,12 @@ export class MailTransaction {
     collected.bytes += held
     // To know whether a copy was accepted before, the whole message is needed.
     if (this.#bytes > limits.collectBytesMax && this.#delivery && !this.#mayBeRetry()) {
-      this.#streaming = true
-      return this.#delivery.write(this.#uncollect())
+      const how = this.#streamable()
+      if (how !== undefined) {
+        this.#streaming = true
+        this.#delivery.stream(how === 'stamped')
+        return this.#delivery.write(this.#uncollect())
+      }
     }
     if (collected.bytes > limits.collectedBytesMax)
       return this.#refuse(localReply(452, '4.3.1', 'Too much mail at once'))
@@ -217,6 +221,18 @@ export class MailTransaction {
     this.#context.collected.bytes -= this.#collectedBytes
     this.#collectedBytes = 0
     return pieces
+  }
+
+  /**
+   * How a message that is too large to be collected goes on. What the upstream takes unwrapped must not be refused for
+   * what wrapping adds; undefined: it has to be known as a whole for that, and there is room to collect it.
+   */
+  #streamable(): 'tracked' | 'stamped' | undefined {
+    const size = this.#upstream.connection?.capabilities.size
+    const declared = this.#mail?.parameters.get('SIZE')
+    if (!size || grownBytes(declared === undefined ? this.#bytesMax : Number(declared)) <= size) return 'tracked'
+    const { collected, limits } = this.#context
+    return declared === undefined && collected.bytes <= limits.collectedBytesMax / 2 ? undefined : 'stamped'
   }
 
   /** Whether some of the recipients may have been served before. */

@@ -2,6 +2,7 @@
  * MAIL and RCPT of one transaction on their way to the upstream. A connection that was kept open may turn out to be
  * closed by the other side; as long as nothing was answered, all that was asked is asked again on a fresh one.
  */
+import { grownBytes } from './capabilities.ts'
 import { Refused, formatEnvelopeCommand, type EnvelopeCommand } from './envelope-command.ts'
 import type { RelayContext, UpstreamSource } from './relay-context.ts'
 import { localReply, type Reply } from './reply.ts'
@@ -172,7 +173,7 @@ function mailFor(command: EnvelopeCommand, { capabilities }: UpstreamConnection,
     if (capabilities.size === undefined) parameters.delete('SIZE')
     else {
       // What is refused unwrapped stays refused; what fits unwrapped is not refused for what wrapping may add.
-      const grown = declared + Math.ceil(declared / 4) + 4096
+      const grown = grownBytes(declared)
       parameters.set(
         'SIZE',
         String(capabilities.size === 0 ? grown : Math.min(grown, Math.max(declared, capabilities.size))),
