@@ -1,45 +1,74 @@
 /** A dead letter file as a source of events, for `feeder --replay`. */
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
-import { Readable } from 'node:stream'
+import { type FileHandle, open } from 'node:fs/promises'
 import type { TrackingEvent } from '../event.ts'
 import { readDeadLetter } from './dead-letters.ts'
 import type { EventSource, SourceEntry } from './event-source.ts'
+import { type Line, LineSplitter } from './line-splitter.ts'
 
-/** Lines that are no dead letters come as unreadable entries, and so go back to the dead letters. */
+/** Longest line: an event that fills a request of 5 MB, with room for its escapes. */
+const lineBytesMax = 8_000_000
+/** What is given of a longer one. */
+const excerptBytes = 1_000
+/** Lines handed out at once, in bytes; a single one may be longer. */
+const takeBytesMax = 4_000_000
+const readBytes = 65_536
+
+/**
+ * Lines that are no dead letters come as unreadable entries, and so go back to the dead letters; of lines that are too
+ * long these get the beginning.
+ */
 export class DeadLetterSource implements EventSource {
-  readonly #lines: AsyncIterator<string>
+  readonly #file: FileHandle
+  readonly #size: number
+  readonly #splitter = new LineSplitter(lineBytesMax)
+  /** Read and not taken yet, from `#next` on. */
+  #lines: Line[] = []
+  #next = 0
+  #position = 0
   #line = 0
-  #ended = false
+  #isRead = false
+  #closed: Promise<void> | undefined
 
-  private constructor(lines: AsyncIterator<string>) {
-    this.#lines = lines
+  private constructor(file: FileHandle, size: number) {
+    this.#file = file
+    this.#size = size
   }
 
-  /** Reads as much as the file holds now: what is put back to the dead letters meanwhile is not read again. */
-  static async open(file: string): Promise<DeadLetterSource> {
-    const { size } = await stat(file)
-    const input = size === 0 ? Readable.from([]) : createReadStream(file, { end: size - 1, encoding: 'utf8' })
-    return new DeadLetterSource(createInterface({ input, crlfDelay: Infinity })[Symbol.asyncIterator]())
+  /**
+   * Reads as much as the file holds now: what is put back to the dead letters meanwhile is not read again.
+   * @throws Error with a code when there is no such file
+   */
+  static async open(path: string): Promise<DeadLetterSource> {
+    const file = await open(path, 'r')
+    try {
+      const found = await file.stat()
+      if (!found.isFile()) throw Object.assign(new Error('not a file'), { code: 'not a file' })
+      return new DeadLetterSource(file, found.size)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
   }
 
   ended(): boolean {
-    return this.#ended
+    return this.#isRead && this.#next >= this.#lines.length
   }
 
   async take(max: number): Promise<readonly SourceEntry[]> {
     const entries: SourceEntry[] = []
-    while (entries.length < max && !this.#ended) {
-      const { value, done } = await this.#lines.next()
-      if (done === true) {
-        this.#ended = true
-        break
+    let bytes = 0
+    while (entries.length < max && bytes < takeBytesMax) {
+      const line = this.#lines[this.#next]
+      if (line === undefined) {
+        if (this.#isRead) break
+        await this.#read()
+        continue
       }
+      this.#next += 1
       this.#line += 1
-      if (value.trim() === '') continue
-      const raw = readDeadLetter(value)?.raw ?? value
-      entries.push({ partition: -1, entryId: String(this.#line), event: trackingEvent(raw), raw, deliveries: 1 })
+      bytes += line.bytes.length
+      const entry = sourceEntry(line, this.#line)
+      if (entry) entries.push(entry)
     }
     return entries
   }
@@ -48,9 +77,31 @@ export class DeadLetterSource implements EventSource {
     // The file is left as it is: what was sent twice is one event, for it has one id.
   }
 
-  close(): void {
-    void this.#lines.return?.()
+  close(): Promise<void> {
+    return (this.#closed ??= this.#file.close())
   }
+
+  /** Fills `#lines`, perhaps with none. After a failure it goes on where it was. */
+  async #read(): Promise<void> {
+    // New memory each time, for lines are not copied out of it.
+    const wanted = Buffer.allocUnsafeSlow(Math.min(readBytes, this.#size - this.#position))
+    const { bytesRead } =
+      wanted.length === 0 ? { bytesRead: 0 } : await this.#file.read(wanted, 0, wanted.length, this.#position)
+    this.#position += bytesRead
+    this.#next = 0
+    this.#lines = bytesRead === 0 ? this.#splitter.end() : this.#splitter.write(wanted.subarray(0, bytesRead))
+    this.#isRead = bytesRead === 0
+  }
+}
+
+/** Undefined for an empty line. */
+function sourceEntry({ bytes, isWhole }: Line, line: number): SourceEntry | undefined {
+  const place = { partition: -1, entryId: String(line), deliveries: 1 }
+  if (!isWhole) return { ...place, event: undefined, raw: bytes.toString('utf8', 0, excerptBytes) }
+  const text = bytes.toString()
+  if (text.trim() === '') return undefined
+  const raw = readDeadLetter(text)?.raw ?? text
+  return { ...place, event: trackingEvent(raw), raw }
 }
 
 function trackingEvent(raw: string): TrackingEvent | undefined {

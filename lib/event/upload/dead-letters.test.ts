@@ -3,6 +3,7 @@ import { appendFileSync, mkdtempSync, readdirSync, readFileSync, statSync, write
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import * as fc from 'fast-check'
 import { DeadLetterSource } from './dead-letter-source.ts'
 import { DeadLetters, DeadLettersFull, readDeadLetter } from './dead-letters.ts'
 
@@ -41,6 +42,7 @@ test('DeadLetters keeps event and reason, one a line, and its source gives them 
   )
   assert.deepEqual(await source.take(10), [])
   assert.ok(source.ended())
+  await source.close()
 })
 
 test('DeadLetters refuses what would pass its bound, and takes it when there is room again', async () => {
@@ -57,4 +59,56 @@ test('readDeadLetter is not put off by anything', () => {
   for (const line of ['', '{}', 'null', '[]', '{"reason":1}', '{"reason":"x"}', '{"reason":"x","event":null}']) {
     assert.equal(readDeadLetter(line), undefined, line)
   }
+})
+
+test('DeadLetterSource gives back every event whatever characters it holds, however few are taken at once', async () => {
+  const character = fc.constantFrom('\u2028', '\u2029', '\u0085', '\r', '\n', '"', '\\', 'é', '\u{1f600}', 'x')
+  const userAgents = fc.array(fc.string({ unit: character }), { maxLength: 12 })
+  await fc.assert(
+    fc.asyncProperty(userAgents, fc.integer({ min: 1, max: 5 }), async (agents, max) => {
+      const dir = newDir()
+      const letters = await DeadLetters.open(dir, 1e6, 'a')
+      const raws = agents.map((userAgent, n) => JSON.stringify({ ...event, id: String(n), userAgent }))
+      await letters.append(
+        raws.map(raw => ({ reason: 'HTTP 400', raw })),
+        now,
+      )
+      const source = await DeadLetterSource.open(join(dir, readdirSync(dir)[0] ?? ''))
+      const read: string[] = []
+      while (!source.ended()) {
+        const entries = await source.take(max)
+        assert.ok(entries.length <= max)
+        for (const { event: found, raw } of entries) {
+          assert.ok(found, 'taken for unreadable')
+          read.push(raw)
+        }
+      }
+      await source.close()
+      assert.deepEqual(read, raws)
+    }),
+    { numRuns: 50 },
+  )
+})
+
+test('DeadLetterSource passes over a line that is too long, keeping its beginning, and blank ones', async () => {
+  const file = join(newDir(), 'edited.ndjson')
+  const good = JSON.stringify({ reason: 'r', event })
+  writeFileSync(file, `\n \r\n${'y'.repeat(8_000_001)}\r\n${good}\r\n${good}`)
+  const source = await DeadLetterSource.open(file)
+  const entries = [...(await source.take(10)), ...(await source.take(10))]
+  assert.deepEqual(
+    entries.map(({ event: found, raw }) => [found?.id, raw.length]),
+    [
+      [undefined, 1_000],
+      ['1', JSON.stringify(event).length],
+      ['1', JSON.stringify(event).length],
+    ],
+  )
+  assert.deepEqual(await source.take(10), [])
+  assert.ok(source.ended())
+  await source.close()
+})
+
+test('DeadLetterSource refuses a folder', async () => {
+  await assert.rejects(DeadLetterSource.open(newDir()), { code: 'not a file' })
 })
