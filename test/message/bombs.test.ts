@@ -50,6 +50,9 @@ const bombs: Record<string, [string, string?]> = {
     `Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n${'x\t \r\n'.repeat(350_000)}\r\n`,
   ],
   'semicolons in a Content-Type': [`Content-Type: multipart/mixed${'; boundary'.repeat(20_000)}\r\n\r\nbody\r\n`],
+  'spaces in a Content-Type': [
+    `Content-Type: text/html;${' '.repeat(200_000)}x${' '.repeat(50_000)}=y\r\n\r\nbody\r\n`,
+  ],
   'parentheses in a Content-Type': [`Content-Type: ${'('.repeat(200_000)}\r\n\r\nbody\r\n`],
   'text of URLs that end in brackets': [
     `Content-Type: text/plain\r\n\r\n${`http://x${')'.repeat(8000)} `.repeat(250)}\r\n`,

@@ -1,48 +1,81 @@
 /** The value of a Content-Type field (RFC 2045 §5.1), as far as tracking needs it. */
+import { isAsciiCompatible, isKnownCharset, unclearCharset } from './charset.ts'
 import { trimSpace } from './header-block.ts'
+import { fieldParameters, type FieldParameter } from './field-parameters.ts'
 
 export interface ContentType {
   /** `text/html`, lower case; `text/plain` for a field that is absent or empty. */
   readonly type: string
   /** Absent when there is none, and when two readings of the field disagree on it. */
   readonly boundary?: string
-  /** Lower case. */
+  /** Lower case; `unclearCharset` where readers disagree on it and one of them may not read ASCII. */
   readonly charset?: string
 }
 
 const comment = /\([^()]*\)/g
 const boundaryParameter =
   /;[ \t\r\n\v\f]*boundary[ \t\r\n\v\f]*=[ \t\r\n\v\f]*(?:"((?:[^"\\]|\\.)*)"|([^ \t\r\n\v\f;]+))/i
-const charsetParameter =
-  /;[ \t\r\n\v\f]*charset[ \t\r\n\v\f]*=[ \t\r\n\v\f]*(?:"([^"]*)"|'([^']*)'|([^ \t\r\n\v\f;]+))/i
 
 /**
  * @param value unfolded; undefined when the field is absent
  *
- * Parentheses are comments outside of quoted strings and text within. Readers exist that take them for comments
- * everywhere: where the two readings yield different boundaries there is none, and the multipart is left as it is.
+ * Readers exist that take parentheses for comments everywhere, and such that find a parameter within the quoted value of
+ * another one: where readings yield different boundaries there is none, and the multipart is left as it is.
  */
 export function parseContentType(value: string | undefined): ContentType {
   if (value === undefined || value === '') return { type: 'text/plain' }
-  const plain = value.includes('(') ? value.replaceAll(comment, '') : value
-  const semicolon = plain.indexOf(';')
-  const type = trimSpace(semicolon === -1 ? plain : plain.slice(0, semicolon)).toLowerCase() || 'text/plain'
-  if (semicolon === -1) return { type }
-  const charset = charsetParameter.exec(plain)
-  const charsetName = charset && trimSpace(charset[1] ?? charset[2] ?? charset[3] ?? '').toLowerCase()
-  const boundary = type.startsWith('multipart/') ? boundaryOf(plain) : undefined
-  return {
-    type,
-    ...(boundary !== undefined && (plain === value || boundaryOf(value) === boundary) && { boundary }),
-    ...(charsetName && { charset: charsetName }),
-  }
+  const { first, parameters } = fieldParameters(value)
+  const type = first.toLowerCase() || 'text/plain'
+  const charset = charsetOf(parameters)
+  const boundary = type.startsWith('multipart/') ? boundaryOf(value, parameters) : undefined
+  return { type, ...(boundary !== undefined && { boundary }), ...(charset !== undefined && { charset }) }
 }
 
-function boundaryOf(value: string): string | undefined {
+function boundaryOf(value: string, parameters: readonly FieldParameter[]): string | undefined {
+  const own = parameters.find(({ name }) => name === 'boundary')
+  if (!own || parameters.some(({ name }) => name.startsWith('boundary*'))) return undefined
+  const boundary = withoutPadding(own.value)
+  const isAgreed = [value, value.replaceAll(comment, '')].every(text => boundaryIn(text) === boundary)
+  return isAgreed && boundary !== '' ? boundary : undefined
+}
+
+/** The reading of who looks for the first `boundary=`, wherever it stands. */
+function boundaryIn(value: string): string | undefined {
   const match = boundaryParameter.exec(value)
-  if (!match) return undefined
-  const boundary = match[1]?.replaceAll(/\\(.)/g, '$1') ?? match[2] ?? ''
+  return match ? withoutPadding(match[1]?.replaceAll(/\\(.)/g, '$1') ?? match[2] ?? '') : undefined
+}
+
+function withoutPadding(boundary: string): string {
   let end = boundary.length
   while (end > 0 && (boundary[end - 1] === ' ' || boundary[end - 1] === '\t')) end--
-  return end === 0 ? undefined : boundary.slice(0, end)
+  return boundary.slice(0, end)
+}
+
+function charsetOf(parameters: readonly FieldParameter[]): string | undefined {
+  const plain = parameters
+    .filter(({ name }) => name === 'charset')
+    .map(({ value }) => trimSpace(value.replaceAll(/^'|'$/g, '')).toLowerCase())
+    .filter(value => value !== '')
+  const extended = extendedCharset(parameters)
+  if (extended !== undefined && !(isKnownCharset(extended) && isAsciiCompatible(extended, ''))) return unclearCharset
+  const all = extended === undefined ? plain : [...plain, extended]
+  if (all.length > 1 && !all.every(name => isAsciiCompatible(name, ''))) return unclearCharset
+  return all[0]
+}
+
+/** The value of `charset*` in one piece or in several (RFC 2231); undefined where there is none, empty where it is broken. */
+function extendedCharset(parameters: readonly FieldParameter[]): string | undefined {
+  const pieces = new Map(parameters.filter(({ name }) => name.startsWith('charset*')).map(p => [p.name, p.value]))
+  if (pieces.size === 0) return undefined
+  let text = pieces.get('charset*')
+  if (text === undefined) {
+    text = ''
+    for (let number = 0; number < pieces.size; number++)
+      text += pieces.get(`charset*${number}`) ?? pieces.get(`charset*${number}*`) ?? '*'
+  }
+  const isEncoded = pieces.has('charset*') || pieces.has('charset*0*')
+  const name = isEncoded ? /^[^']*'[^']*'([^']*)$/.exec(text)?.[1] : text
+  return (name ?? '')
+    .replaceAll(/%([0-9A-F]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    .toLowerCase()
 }

@@ -225,6 +225,18 @@ test('charsets whose markup is not ASCII pass through', () => {
   ]) {
     assert.equal(wrapped(html(`Content-Type: text/html; charset=${charset}\n`, page)).report.links, 1, charset)
   }
+  for (const parameters of [
+    'charset*=utf-16le',
+    'charset*0=utf-; charset*1=16le',
+    'name="a;charset=utf-8"; charset=utf-16le',
+    'x=y',
+  ]) {
+    const header = Buffer.from(`Content-Type: text/html; ${parameters}\r\n\r\n`)
+    const message = Buffer.concat([header, Buffer.from(page, 'utf16le')])
+    const { text, report } = wrapped(message)
+    assert.equal(text, stamp + message.toString('latin1'), parameters)
+    assert.deepEqual(report.skipped, { 'charset-not-ascii': 1 })
+  }
   const bom = Buffer.concat([Buffer.from('Content-Type: text/html\r\n\r\n'), Buffer.from(`\uFEFF${page}`, 'utf16le')])
   assert.equal(wrapped(bom).report.links, 0)
 })
