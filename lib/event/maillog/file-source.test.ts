@@ -17,7 +17,7 @@ import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import * as fc from 'fast-check'
-import { FileSource } from './file-source.ts'
+import { FileSource, type FileSourceOptions } from './file-source.ts'
 import type { LogSource, Resume, SourceEvents, SourcePosition } from './log-source.ts'
 import { eachLine } from './log-text.ts'
 import { StreamSource } from './stream-source.ts'
@@ -39,10 +39,10 @@ class Lab {
     skippedBytes: () => undefined,
   }
 
-  async open(resume: Resume = fresh): Promise<void> {
+  async open(resume: Resume = fresh, options: Partial<FileSourceOptions> = {}): Promise<void> {
     await this.#source?.close()
     this.#source = await FileSource.open(
-      { path: this.path, rotateWaitMs: 0, fromBeginning: true, events: this.events },
+      { path: this.path, rotateWaitMs: 0, fromBeginning: true, events: this.events, ...options },
       resume,
     )
   }
@@ -224,6 +224,23 @@ test('FileSource goes on behind a copy that ends before what was read already', 
   lab.write(7)
   lab.rotate('copytruncate')
   lab.write(3)
+  await lab.drain()
+  assert.deepEqual(lab.lines, lab.written)
+  await lab.close()
+})
+
+test('FileSource follows on when the clock is set back while it waits for the last lines of a renamed file', async () => {
+  const lab = new Lab()
+  let [wallMs, passedMs] = [Date.now(), 0]
+  lab.write(3)
+  await lab.open(fresh, { rotateWaitMs: 5_000, nowMs: () => wallMs, monotonicMs: () => passedMs })
+  await lab.drain()
+  lab.rotate('create')
+  lab.write(3)
+  await lab.drain()
+  assert.equal(lab.lines.length, 3)
+  wallMs -= 3_600_000
+  passedMs += 5_000
   await lab.drain()
   assert.deepEqual(lab.lines, lab.written)
   await lab.close()

@@ -29,6 +29,8 @@ export interface FileSourceOptions {
   readonly fromBeginning: boolean
   readonly events: SourceEvents
   readonly nowMs?: () => number
+  /** Time that is never set, ms from any moment. */
+  readonly monotonicMs?: () => number
 }
 
 /** Small enough for its text to be garbage at once (V8 moves larger strings to where it seldom looks). */
@@ -49,6 +51,7 @@ export class FileSource implements LogSource {
   readonly #options: FileSourceOptions
   readonly #files: LogFileSet
   readonly #nowMs: () => number
+  readonly #monotonicMs: () => number
   readonly #buffer = Buffer.allocUnsafeSlow(chunkBytes)
   #file: LogFile | undefined
   /** Finds the file to go on with, while there is none. */
@@ -63,6 +66,7 @@ export class FileSource implements LogSource {
   /** That place is in the file being read. */
   #replayEndsHere = false
   #lines = 0
+  /** By the clock that is never set. */
   #rotatedSinceMs: number | undefined
   /** The newest rotation when the log was opened at its beginning; undefined when there was none. */
   #rotationBefore: FilePosition | undefined
@@ -72,6 +76,7 @@ export class FileSource implements LogSource {
     this.#options = options
     this.#files = new LogFileSet(options.path)
     this.#nowMs = options.nowMs ?? Date.now
+    this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
   }
 
   /** Finds the place to go on at; waits for the file when it is not there. */
@@ -401,9 +406,9 @@ export class FileSource implements LogSource {
 
   /** Whether a file that was renamed may still be written to: its logger may not know yet. */
   async #mayStillGrow(file: LogFile, isMadeAnew: boolean): Promise<boolean> {
-    const now = this.#nowMs()
     const { rotateWaitMs } = this.#options
     if (this.#isLog(file)) {
+      const now = this.#monotonicMs()
       this.#rotatedSinceMs ??= now
       const waited = now - this.#rotatedSinceMs
       if (!isMadeAnew) {
@@ -413,7 +418,7 @@ export class FileSource implements LogSource {
       if (waited >= rotateWaitMs) return false
     } else {
       const changedMs = await file.modifiedMs().catch(() => 0)
-      if (Math.abs(now - changedMs) >= rotateWaitMs) return false
+      if (Math.abs(this.#nowMs() - changedMs) >= rotateWaitMs) return false
     }
     // Rotated more than once since: nobody writes to it any more.
     const list = await this.#files.list()
