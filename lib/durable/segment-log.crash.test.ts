@@ -211,6 +211,31 @@ describe('SegmentLog, on a disk that fails', () => {
     assert.deepEqual(await readAll(await open(disk.survive())), ['after'])
   })
 
+  it('gives all space back once everything was read and released, though nothing is read any more', async () => {
+    const disk = new MemoryFileSystem()
+    const log = await open(disk)
+    for (let i = 0; i < 40; i++) await log.append(Buffer.from(`record ${i} ${'x'.repeat(50)}`))
+    for (;;) {
+      const last = (await log.read(0, 500)).at(-1)
+      if (!last) break
+      await log.release(last.seq)
+    }
+    assert.ok(log.bytes <= 100)
+    assert.equal(disk.unlinkedBytes, 0)
+    await log.close()
+  })
+
+  it('takes an append on a full disk by giving up a file of which all is released', async () => {
+    const disk = new MemoryFileSystem()
+    const log = await open(disk)
+    await log.append(Buffer.from('done with'))
+    await log.release(1)
+    assert.ok(log.bytes > 0, 'a short file is kept for the next append')
+    disk.fault = operation => (operation === 'write' && disk.get(firstSegment) ? 'ENOSPC' : undefined)
+    await log.append(Buffer.from('fits when that is gone'))
+    assert.deepEqual(await readAll(log), ['fits when that is gone'])
+  })
+
   it('does not trust a file again whose fdatasync failed once, and stores what waited elsewhere', async () => {
     const disk = new MemoryFileSystem()
     const log = await open(disk)

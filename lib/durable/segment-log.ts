@@ -17,7 +17,8 @@ import { lockDirectory, type DirectoryLock } from './directory-lock.ts'
 import { fileSystem, type FileSystem, type OpenFile } from './file-system.ts'
 import { ReleasePosition } from './release-position.ts'
 import { recoverSegments, type Damage } from './segment-recovery.ts'
-import { scanSegment, segmentPath, type Segment } from './segment.ts'
+import { SegmentReader } from './segment-reader.ts'
+import { segmentPath, type Segment } from './segment.ts'
 import { encodeRecord, payloadBytesMax, recordHeaderBytes, type SegmentRecord } from './segment-record.ts'
 
 export type { SegmentRecord } from './segment-record.ts'
@@ -62,7 +63,7 @@ export class SegmentLog {
   /** In order of sequence. The last may be open for appends. */
   readonly #segments: Segment[] = []
   #active: { readonly segment: Segment; readonly file: OpenFile } | undefined
-  #reader: { readonly segment: Segment; readonly file: OpenFile; offset: number; seq: number } | undefined
+  readonly #reader: SegmentReader
   #nextSeq = 1
   #waiting: Waiting[] = []
   #waitingBytes = 0
@@ -79,6 +80,7 @@ export class SegmentLog {
     this.#segmentBytes = Math.min(options.segmentBytes ?? defaultSegmentBytes, Math.ceil(options.bytesMax / 8))
     this.#files = options.files ?? fileSystem
     this.#onDamage = options.onDamage ?? (() => undefined)
+    this.#reader = new SegmentReader(this.#files)
     this.#lock = lock
     this.#released = released
   }
@@ -175,9 +177,8 @@ export class SegmentLog {
     return this.#exclusively(async () => {
       await this.#removeReleased(0)
       await this.#active?.file.close().catch(() => undefined)
-      await this.#reader?.file.close().catch(() => undefined)
       this.#active = undefined
-      this.#reader = undefined
+      await this.#reader.close()
       await this.#released.close()
       await this.#lock.release()
     })
@@ -238,8 +239,10 @@ export class SegmentLog {
       await this.#write(bytes, group.length)
     } catch (error) {
       await this.#abandonActive()
-      // A full disk is no fault of the file: a second one would not help.
-      if (isFullDisk(error)) throw full(this.#dir, error)
+      const bytesBefore = this.bytes
+      await this.#removeReleased(0)
+      // A full disk is no fault of the file: a second one helps only where the first one's space came back.
+      if (isFullDisk(error) && this.bytes === bytesBefore) throw full(this.#dir, error)
       try {
         // After a failed fdatasync the kernel may have dropped the pages: a second one on the same file proves nothing.
         await this.#write(bytes, group.length)
@@ -310,6 +313,8 @@ export class SegmentLog {
       }
       this.#segments.shift()
       await this.#files.unlink(segment.path).catch(() => undefined)
+      // A file that is open keeps its space, and a reader that has nothing to read would keep it for ever.
+      if (this.#reader.segment === segment) await this.#reader.close()
     }
   }
 
@@ -323,9 +328,9 @@ export class SegmentLog {
       const wanted = Math.max(seq, segment.firstSeq)
       const lastSeq = segment.lastSeq
       let isFull = false
+      let reached
       try {
-        const reader = await this.#readerAt(segment, wanted)
-        const reached = await scanSegment(reader.file, reader.offset, reader.seq, lastSeq + 1, record => {
+        reached = await this.#reader.read(segment, wanted, lastSeq + 1, record => {
           if (record.seq < wanted) return true
           isFull = records.length > 0 && bytes + record.payload.length > bytesMax
           if (isFull) return false
@@ -333,13 +338,9 @@ export class SegmentLog {
           records.push(record)
           return true
         })
-        reader.offset = reached.offset
-        reader.seq = reached.seq
-        seq = Math.max(reached.seq, seq)
-        if (isFull || bytes >= bytesMax) break
-        if (reached.seq <= lastSeq) throw new Error('a record was damaged after it had been stored')
       } catch (error) {
-        await this.#dropReader()
+        // Released and removed while it was read.
+        if (!this.#segments.includes(segment)) continue
         seq = lastSeq + 1
         const from = records.at(-1)?.seq ?? wanted - 1
         this.#onDamage({
@@ -348,22 +349,23 @@ export class SegmentLog {
           recordsMissing: lastSeq - Math.max(from, wanted - 1),
           savedAs: undefined,
         })
+        continue
+      }
+      seq = Math.max(reached.seq, seq)
+      if (isFull || bytes >= bytesMax) break
+      if (reached.seq <= lastSeq) {
+        seq = lastSeq + 1
+        this.#onDamage({
+          file: segment.path,
+          reason: 'a record was damaged after it had been stored',
+          recordsMissing: lastSeq - Math.max(reached.seq, wanted) + 1,
+          savedAs: undefined,
+        })
       }
     }
+    // It may have been removed while it was opened.
+    if (this.#reader.segment && !this.#segments.includes(this.#reader.segment)) await this.#reader.close()
     return records
-  }
-
-  async #readerAt(segment: Segment, seq: number) {
-    if (this.#reader?.segment === segment && this.#reader.seq <= seq) return this.#reader
-    await this.#dropReader()
-    const file = await this.#files.open(segment.path, 'read')
-    this.#reader = { segment, file, offset: 0, seq: segment.firstSeq }
-    return this.#reader
-  }
-
-  async #dropReader(): Promise<void> {
-    await this.#reader?.file.close().catch(() => undefined)
-    this.#reader = undefined
   }
 }
 

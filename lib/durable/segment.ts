@@ -35,6 +35,15 @@ export type SegmentEnd =
   /** Bytes that no interrupted append leaves. */
   | 'damaged'
 
+/** How far a scan came: behind the last record that it visited. */
+export interface SegmentPlace {
+  /** In bytes. */
+  readonly offset: number
+  /** Of the next record. */
+  readonly seq: number
+  readonly end: SegmentEnd
+}
+
 /** Read at a time, in bytes: little first, for a short segment, then more and more. */
 const chunkBytesMin = 4 << 10
 const chunkBytesMax = 256 << 10
@@ -42,6 +51,8 @@ const chunkBytesMax = 256 << 10
 /**
  * Reads records from `offset` on, which must begin with the sequence `seq`, until `visit` gives false, `beforeSeq` is
  * reached or no further record is there.
+ *
+ * @throws Error of the file system; damage is no error but an `end`
  */
 export async function scanSegment(
   file: OpenFile,
@@ -49,7 +60,7 @@ export async function scanSegment(
   seq: number,
   beforeSeq: number,
   visit: (record: SegmentRecord) => boolean,
-): Promise<{ readonly offset: number; readonly seq: number; readonly end: SegmentEnd }> {
+): Promise<SegmentPlace> {
   let bytes: Buffer = Buffer.alloc(0)
   let at = 0
   let isAtEnd = false

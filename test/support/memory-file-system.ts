@@ -14,6 +14,7 @@ export class MemoryFileSystem {
   #names = new Map<string, MemoryFile>()
   /** Names as they were when the folder was last made safe. */
   #syncedNames = new Map<string, MemoryFile>()
+  readonly #open = new Map<MemoryFile, number>()
   /** Decides whether an operation fails, and how. */
   fault: (operation: Operation, path: string) => 'ENOSPC' | 'EIO' | undefined = () => undefined
 
@@ -30,6 +31,12 @@ export class MemoryFileSystem {
 
   paths(): string[] {
     return [...this.#names.keys()].toSorted()
+  }
+
+  /** Bytes of files that have no name any more but are open: a real disk does not give their space back. */
+  get unlinkedBytes(): number {
+    const named = new Set(this.#names.values())
+    return [...this.#open.keys()].filter(file => !named.has(file)).reduce((sum, { written }) => sum + written.length, 0)
   }
 
   /**
@@ -63,7 +70,7 @@ export class MemoryFileSystem {
         this.#names.set(path, file)
       }
       if (!file) throw failure('ENOENT')
-      return this.#open(path, file)
+      return this.#opened(path, file)
     },
     list: async dir => this.paths().map(path => path.slice(dir.length + 1)),
     rename: async (from, to) => {
@@ -84,7 +91,8 @@ export class MemoryFileSystem {
     },
   }
 
-  #open(path: string, file: MemoryFile): OpenFile {
+  #opened(path: string, file: MemoryFile): OpenFile {
+    this.#open.set(file, (this.#open.get(file) ?? 0) + 1)
     return {
       read: async (into, position) => file.written.copy(into, 0, position),
       write: async (bytes, position) => {
@@ -111,7 +119,11 @@ export class MemoryFileSystem {
         }
         file.synced = file.written
       },
-      close: async () => undefined,
+      close: async () => {
+        const others = this.#open.get(file)! - 1
+        if (others > 0) this.#open.set(file, others)
+        else this.#open.delete(file)
+      },
     }
   }
 
