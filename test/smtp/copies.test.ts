@@ -186,6 +186,26 @@ describe('copies', () => {
     assert.deepEqual(served(), all)
   })
 
+  test('the client closes its side before the answer, and maybe both: its retry serves nobody twice', async () => {
+    const rig = await relay()
+    let answer: (reply: string) => void = () => undefined
+    let count = 0
+    sink.misbehave = command =>
+      command === '.' && ++count === 3 ? new Promise<string>(resolve => (answer = resolve)) : undefined
+    const client = await Peer.connect(rig.port)
+    await client.reply()
+    for (const command of ['EHLO client.test', 'MAIL FROM:<a@b.test>', ...all.map(to => `RCPT TO:<${to}>`), 'DATA']) {
+      await client.ask(command)
+    }
+    client.socket.end('Message-ID: <x@b.test>\r\n.\r\n')
+    await until('the last copy to be upstream', () => count === 3)
+    answer('250 2.0.0 the last')
+    assert.match(await client.closed(), /^250 2\.0\.0 the last/)
+    sink.misbehave = () => undefined
+    assert.match(await send(rig, all), /^250 2\.0\.0 Ok: all copies accepted before/)
+    assert.deepEqual(served(), all)
+  })
+
   test('the client is gone after the first copy: the rest waits for its retry', async () => {
     const rig = await relay()
     let answer: (reply: string) => void = () => undefined

@@ -253,6 +253,33 @@ describe('a client that goes away', () => {
     assert.equal(sink.commands.filter(command => command === 'RSET').length, 2)
   })
 
+  for (const last of ['', 'QUIT\r\n']) {
+    test(`closes its side after the message${last && ' and QUIT'}: it is answered`, async () => {
+      await start()
+      let answer: (reply: string) => void = () => undefined
+      sink.misbehave = command => (command === '.' ? new Promise<string>(resolve => (answer = resolve)) : undefined)
+      const client = await Peer.connect(rig.port)
+      await greet(client)
+      for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA']) await client.ask(command)
+      client.socket.end(`${mail}${last}`)
+      await until('the message to be upstream', () => sink.commands.at(-1) === '.')
+      answer('250 2.0.0 queued')
+      assert.equal(await client.closed(), `250 2.0.0 queued\r\n${last && '221 2.0.0 Bye\r\n'}`)
+      await until('the session to end', () => rig.server.sessions === 0)
+      assert.equal(sink.accepted.length, 1)
+    })
+  }
+
+  test('closes its side within a pipelined envelope: it is answered', async () => {
+    await start()
+    const client = await Peer.connect(rig.port)
+    await greet(client)
+    client.socket.end('MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\n')
+    assert.equal(await client.closed(), '250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n')
+    await until('the session to end', () => rig.server.sessions === 0)
+    await until('the upstream to be asked to forget', () => sink.commands.at(-1) === 'RSET')
+  })
+
   test('before the reply to its message: the message is delivered once', async () => {
     await start()
     let answer: (reply: string) => void = () => undefined

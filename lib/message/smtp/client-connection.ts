@@ -54,6 +54,8 @@ export class ClientConnection extends SMTPConnection implements SessionChannel, 
       lineBytesMax: () => this.#conversation.lineBytesMax,
     })
     stream.on('error', () => this.close())
+    // All that the client sent before it closed its side has been handled by then.
+    stream.on('finish', () => this.#conversation.inputEnded())
     return stream
   }
 
@@ -96,6 +98,10 @@ export class ClientConnection extends SMTPConnection implements SessionChannel, 
 
   get reachable(): boolean {
     return !this._upgrading && !this._closed && !this._socket.destroyed && this._socket.writable
+  }
+
+  get listens(): boolean {
+    return this.reachable && !this._socket.readableEnded
   }
 
   get more(): boolean {

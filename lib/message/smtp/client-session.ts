@@ -23,6 +23,8 @@ export interface SessionChannel {
   readonly secure: boolean
   /** Whether what is written still reaches the client. */
   readonly reachable: boolean
+  /** Whether the client certainly still hears: one that has closed its side may have closed both. */
+  readonly listens: boolean
   /** Whether the client has sent something after the command that is being handled. */
   readonly more: boolean
   /** Since when part of a command line is held, `performance.now()`; 0 when none is. */
@@ -122,6 +124,16 @@ export class ClientSession {
       if (this.#phase !== 'finishing') bound?.close()
     })().catch((error: unknown) => this.#relay.fault(error))
     this.#auth?.close()
+  }
+
+  /** The client says no more. What it has asked is answered first. */
+  inputEnded(): void {
+    if (this.#over) return
+    if (this.#replies.length > 0) this.#replies.whenEmpty(() => this.inputEnded())
+    else {
+      this.#over = true
+      this.#channel.close()
+    }
   }
 
   /** A command line; the callback asks for the next one. */
@@ -362,7 +374,7 @@ export class ClientSession {
       const bytes = this.#clock?.bytes ?? 0
       this.#relay.context.metrics.message(reply.code, bytes, ms)
       this.#relay.log.debug({ session: this.#channel.id, code: reply.code, bytes, ms: Math.round(ms) }, 'message')
-      transaction.concluded(this.#channel.reachable)
+      transaction.concluded(this.#channel.listens)
       if (isPositive(reply)) {
         this.#errors = 0
         this.#idleCommands = 0

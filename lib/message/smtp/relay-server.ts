@@ -42,6 +42,8 @@ const stopMsMax = 5_000
 /** Longest wait for clients to close their side of a connection that is over, when the process stops. */
 const farewellMsMax = 1_000
 const authAddressesMax = 10_000
+/** A client may close its side and still wait for the answer to its message. */
+const halfOpen = { allowHalfOpen: true }
 
 export class RelayServer extends SMTPServer implements Relay, Timed {
   readonly context: RelayContext
@@ -66,6 +68,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
     super({
       ...options.certificate,
       secure: options.implicitTls,
+      ...halfOpen,
       // Else it asks the system for every connection.
       name: options.name,
       logger: false,
@@ -123,7 +126,8 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
     let listening = 0
     let absent: unknown
     for (const address of new Set(addresses)) {
-      const server = listening === 0 ? this.server : createServer(socket => this.server.emit('connection', socket))
+      const server =
+        listening === 0 ? this.server : createServer(halfOpen, socket => this.server.emit('connection', socket))
       try {
         await listen(server, { ...(address !== '' && { host: address }), port, reusePort, backlog: 1024 })
       } catch (error) {
