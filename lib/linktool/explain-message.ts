@@ -8,6 +8,7 @@ import { load } from 'cheerio'
 import { scanHtml, type HtmlScan, type LinkTag } from '../message/html/scan-html.ts'
 import { decodeAttributeValue } from '../message/html/attribute-value.ts'
 import { bodyText, transferEncoding } from '../message/mime/body-text.ts'
+import { parseContentType } from '../message/mime/content-type.ts'
 import { decodeText, isAsciiCompatible } from '../message/mime/charset.ts'
 import { HeaderBlock } from '../message/mime/header-block.ts'
 import {
@@ -179,15 +180,17 @@ function plainLinks(
   if (text === undefined) return []
   const rewrittenText = textOf(rewritten) ?? ''
   const after = textLinks(rewrittenText).map(({ start, end }) => rewrittenText.slice(start, end))
-  return textLinks(text).map(({ start, end, clear, optOut }, index): ExplainedLink => {
-    const written = text.slice(start, end)
-    const request = requestOf(after[index])
-    const place = { part: part.path, type: part.type, element: 'text', text: '' }
-    if (request) return { ...place, ...wrappedAs(request) }
-    const verdict = judgeUrl(written.replaceAll('&', '&amp;'), context)
-    const own = optOut ? 'opt-out' : !verdict.wrap ? verdict.reason : clear ? 'unknown' : 'unclear-end'
-    return { ...place, url: decoded(written, part.charset), wrapped: false, reason: blocked ?? own }
-  })
+  return textLinks(text, parseContentType(part.header.get('content-type')).delSp).map(
+    ({ start, end, clear, optOut }, index): ExplainedLink => {
+      const written = text.slice(start, end)
+      const request = requestOf(after[index])
+      const place = { part: part.path, type: part.type, element: 'text', text: '' }
+      if (request) return { ...place, ...wrappedAs(request) }
+      const verdict = judgeUrl(written.replaceAll('&', '&amp;'), context)
+      const own = optOut ? 'opt-out' : !verdict.wrap ? verdict.reason : clear ? 'unknown' : 'unclear-end'
+      return { ...place, url: decoded(written, part.charset), wrapped: false, reason: blocked ?? own }
+    },
+  )
 }
 
 function decoded(bytes: string, charset: string | undefined): string {

@@ -63,6 +63,7 @@ describe('corpus', { skip: missing }, () => {
         bytes,
         {
           context: { trackingHost: 'track.example.com', charset: undefined, amp: false },
+          delSp: false,
           switches: plan,
           linkFor: plan.linkFor,
           withPixels: true,

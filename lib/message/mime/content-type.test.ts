@@ -18,6 +18,8 @@ test('parseContentType reads type, boundary and charset', () => {
     ['multipart/mixed; x=y; boundary="=_1--"', { type: 'multipart/mixed', boundary: '=_1--' }],
     ['multipart/mixed; boundary=""', { type: 'multipart/mixed' }],
     ['multipart/mixed', { type: 'multipart/mixed' }],
+    ['text/plain; Format=Flowed; DelSp="Yes"', { type: 'text/plain', delSp: true }],
+    ['text/plain; delsp=yes; format=fixed', { type: 'text/plain' }],
     ['text/plain; boundary=x', { type: 'text/plain' }],
   ]
   for (const [value, expected] of cases) assert.deepEqual(parseContentType(value), expected, value)

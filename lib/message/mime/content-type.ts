@@ -10,6 +10,8 @@ export interface ContentType {
   readonly boundary?: string
   /** Lower case; `unclearCharset` where readers disagree on it and one of them may not read ASCII. */
   readonly charset?: string
+  /** `format=flowed; delsp=yes` (RFC 3676): a space before a line end joins the two lines, and goes. */
+  readonly delSp?: boolean
 }
 
 const comment = /\([^()]*\)/g
@@ -28,7 +30,15 @@ export function parseContentType(value: string | undefined): ContentType {
   const type = first.toLowerCase() || 'text/plain'
   const charset = charsetOf(parameters)
   const boundary = type.startsWith('multipart/') ? boundaryOf(value, parameters) : undefined
-  return { type, ...(boundary !== undefined && { boundary }), ...(charset !== undefined && { charset }) }
+  const is = (name: string, wanted: string): boolean =>
+    parameters.some(parameter => parameter.name === name && parameter.value.toLowerCase() === wanted)
+  const delSp = is('format', 'flowed') && is('delsp', 'yes')
+  return {
+    type,
+    ...(boundary !== undefined && { boundary }),
+    ...(charset !== undefined && { charset }),
+    ...(delSp && { delSp }),
+  }
 }
 
 function boundaryOf(value: string, parameters: readonly FieldParameter[]): string | undefined {

@@ -10,6 +10,8 @@ import type { WrapTally } from './wrap-report.ts'
 
 export interface PartTracking {
   readonly context: LinkContext
+  /** A text whose lines may be joined: see `ContentType`. */
+  readonly delSp: boolean
   readonly switches: TrackingSwitches
   readonly linkFor: (link: LinkRequest) => string
   /** Whether this part carries the message's pixels. */
@@ -77,7 +79,7 @@ export function htmlEdits(
 /** The edits by place, or why the part is left alone. */
 export function plainTextEdits(text: string, tracking: PartTracking, tally: WrapTally): Edit[] | TextSkipReason {
   if (text.includes(openPgp)) return 'sealed'
-  const links = textLinks(text)
+  const links = textLinks(text, tracking.delSp)
   if (links.length > tracking.linksMax) return 'too-many-links'
   let urlBytes = 0
   for (const { start, end } of links) urlBytes += end - start

@@ -6,7 +6,7 @@ export type PartKind =
   /** Its parts are looked at. */
   | { readonly kind: 'container'; readonly boundary: string }
   /** Its text may be rewritten. */
-  | { readonly kind: 'html' | 'amp' | 'text'; readonly charset: string | undefined }
+  | { readonly kind: 'html' | 'amp' | 'text'; readonly charset: string | undefined; readonly delSp: boolean }
   /** Its bytes stay. */
   | { readonly kind: 'sealed' | 'attachment' | 'other' }
 
@@ -24,14 +24,14 @@ export function partKind(header: HeaderBlock): PartKind {
   return textKind(contentType)
 }
 
-function textKind({ type, charset }: ContentType): PartKind {
+function textKind({ type, charset, delSp = false }: ContentType): PartKind {
   switch (type) {
     case 'text/html':
-      return { kind: 'html', charset }
+      return { kind: 'html', charset, delSp }
     case 'text/x-amp-html':
-      return { kind: 'amp', charset }
+      return { kind: 'amp', charset, delSp }
     case 'text/plain':
-      return { kind: 'text', charset }
+      return { kind: 'text', charset, delSp }
     default:
       return { kind: 'other' }
   }

@@ -36,6 +36,22 @@ test('textLinks tells when the end of a URL is not clear', () => {
   }
 })
 
+test('textLinks leaves alone what a space before a line end may join (RFC 3676)', () => {
+  const clear = (text: string): boolean[] => textLinks(text, true).map(link => link.clear)
+  assert.deepEqual(clear('http://e.example/a \r\nb http://e.example/c d \r\nhttp://e.example/e\r\n'), [
+    false,
+    true,
+    false,
+  ])
+  assert.deepEqual(clear('http://e.example/a\r\nhttp://e.example/b\r\n \r\nhttp://e.example/c. \r\n'), [
+    true,
+    true,
+    false,
+  ])
+  assert.deepEqual(clear('d:  \r\nhttp://e.example/e'), [true])
+  assert.equal(textLinks('http://e.example/a \r\nb')[0]?.clear, true)
+})
+
 test('textLinks heeds the opt-out that SparkPost writes behind a URL', () => {
   const text = 'http://e.example/x[[data-msys-clicktrack="0"]] http://e.example/y'
   assert.deepEqual(

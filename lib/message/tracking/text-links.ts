@@ -27,12 +27,17 @@ for (const [number, pair] of brackets.entries()) {
 }
 for (const char of Buffer.from(".,;:!?'*_~|\\`")) endings[char] = sentence
 
-/** @param text one character a byte */
-export function textLinks(text: string): TextLink[] {
+/**
+ * @param text one character a byte
+ * @param delSp a space before a line end joins the two lines (RFC 3676): what stands there may go on, or have begun before
+ */
+export function textLinks(text: string, delSp = false): TextLink[] {
   const links: TextLink[] = []
   for (const match of text.matchAll(candidate)) {
     const start = match.index
     const before = text.charCodeAt(start - 1)
+    const isJoined = delSp && text.startsWith(' \r\n', start - 3)
+    const goesOn = delSp && text.startsWith(' \r\n', start + match[0].length)
     const marker = match[0].indexOf('[[')
     if (marker !== -1) {
       const optOut = /^\[\[data-msys-clicktrack=["']?0/i.test(text.slice(start + marker, start + marker + 32))
@@ -51,7 +56,8 @@ export function textLinks(text: string): TextLink[] {
       !(before === 0x3c && text.charCodeAt(start + written) !== 0x3e) &&
       // oxlint-disable-next-line no-control-regex -- asks for what is not ASCII
       /^[\u0000-\u007F]*$/.test(match[0]) &&
-      !/[A-Za-z0-9\u0080-\u00FF=]/.test(text[start - 1] ?? '')
+      !/[A-Za-z0-9\u0080-\u00FF=]/.test(text[start - (isJoined ? 4 : 1)] ?? '') &&
+      !goesOn
     links.push({ start, end, clear, optOut: false })
   }
   return links

@@ -255,6 +255,15 @@ test('text is wrapped only when told so', () => {
   assert.equal(noType.report.links, 1)
 })
 
+test('a URL that flowed text may continue in the next line is left alone', () => {
+  const text = 'http://e.example/1 \nrest http://e.example/2 x\n'
+  const message = `Content-Type: text/plain; format=flowed; delsp=yes\n\n${text}`
+  const { text: out, report } = wrapped(message, { plan: { trackText: true } })
+  assert.deepEqual(report.skipped, { 'unclear-end': 1 })
+  assert.equal(trackedLinks(out)[0]?.url, 'http://e.example/2')
+  assert.equal(wrapped(message.replace('; delsp=yes', ''), { plan: { trackText: true } }).report.links, 2)
+})
+
 test('AMP gets amp-pixel and AMP actions, over https only', () => {
   const message = `Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/x-amp-html\n\n${page}\n--b\nContent-Type: text/html\n\n${page}\n--b--\n`
   const { text, report } = wrapped(message, { plan: { trackInitialOpen: true } })

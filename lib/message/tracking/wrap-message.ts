@@ -220,7 +220,8 @@ export class MessageWrapper {
     const part = partKind(header)
     this.#search.lookFrom(bodyStart)
     if (part.kind === 'html' || part.kind === 'amp' || (part.kind === 'text' && this.#switches.trackText)) {
-      this.#text = { kind: part.kind, charset: part.charset, header, headerStart: start, bodyStart, headerEdits }
+      const { kind, charset, delSp } = part
+      this.#text = { kind, charset, delSp, header, headerStart: start, bodyStart, headerEdits }
       this.#mode = 'text'
       return
     }

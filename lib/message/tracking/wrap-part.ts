@@ -11,6 +11,8 @@ export interface TextPart {
   readonly kind: 'html' | 'amp' | 'text'
   /** Lower case; undefined when the part names none. */
   readonly charset: string | undefined
+  /** A space before a line end joins the two lines: see `ContentType`. */
+  readonly delSp: boolean
   readonly header: HeaderBlock
   readonly body: Buffer
   /** The message ends with it. */
@@ -52,6 +54,7 @@ export function wrapPart(part: TextPart, plan: PartPlan, tally: WrapTally): Chan
   if (!isAsciiCompatible(part.charset, body.text)) return skip('charset-not-ascii')
   const tracking = {
     context: { trackingHost: plan.trackingHost, charset: part.charset, amp: isAmp },
+    delSp: part.delSp,
     switches: plan.switches,
     linkFor: plan.linkFor,
     withPixels: isAmp || (part.kind === 'html' && plan.withPixels),
