@@ -58,12 +58,12 @@ export async function verifyBatches<Item extends OutgoingEvent>(
 
 async function statusOf(id: string, options: VerifierOptions): Promise<BatchStatus> {
   const { destination, transport, log, clock, stopping } = options
-  const deadline = clock.now() + verifyMsMax
+  const deadline = clock.elapsed() + verifyMsMax
   for (let waitMs = firstWaitMs; ; waitMs = Math.min(waitMsMax, 2 * waitMs)) {
     await clock.wait(waitMs, stopping)
     const status = (await destination.batchStatus?.(id, transport)) ?? { state: 'accepted' }
     if (status.state !== 'unknown') return status
-    if (stopping.aborted || clock.now() >= deadline) {
+    if (stopping.aborted || clock.elapsed() >= deadline) {
       log.warn({ batch: id }, 'the service does not say what became of the batch, taken as accepted')
       return status
     }

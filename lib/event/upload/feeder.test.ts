@@ -16,7 +16,10 @@ import { Uploader } from './uploader.ts'
 /** Time that passes, in steps, as soon as nothing else happens. */
 class SteppingClock implements Clock {
   timeMs = 1_000_000_000
-  now = () => this.timeMs
+  /** How far the clock of the machine was set. */
+  setMs = 0
+  now = () => this.timeMs + this.setMs
+  elapsed = () => this.timeMs
   wait = async (ms: number, signal: AbortSignal) => {
     const until = this.timeMs + ms
     while (this.timeMs < until && !signal.aborted) {
@@ -206,6 +209,44 @@ test('events wait for records that have not come, however long the store is away
   await settled
   assert.ok(clock.timeMs - clockStart < 60_000)
   assert.equal(feeder.totals().withoutRecord, 2)
+})
+
+test('a clock that is set back or ahead holds up neither batches nor those that wait for records', async () => {
+  for (const setMs of [-3 * 3_600_000, 3 * 3_600_000]) {
+    const { emptied, requests, clock, feeder, queue } = setUp({
+      events: [event('waits'), event('complete')],
+      records: new Map([['mcomplete', { recipient: 'a@b' }]]),
+      limits: { recordWaitMs: 60_000, batchAgeMs: 30_000 },
+    })
+    const settled = emptied()
+    while (feeder.totals().held < 2) await new Promise<void>(resolve => setImmediate(resolve))
+    clock.setMs = setMs
+    const times = new Map<string, number>()
+    while (times.size < 2 && clock.timeMs - clockStart < 200_000) {
+      for (const id of requests.flat()) if (!times.has(id)) times.set(id, clock.timeMs - clockStart)
+      await new Promise<void>(resolve => setImmediate(resolve))
+    }
+    queue.clear()
+    await settled
+    const complete = times.get('complete') ?? Infinity
+    const waits = times.get('waits') ?? Infinity
+    assert.ok(complete >= 30_000 && complete < 33_000, `${setMs} ms: sent after ${complete} ms`)
+    assert.ok(waits >= 60_000 && waits < 100_000, `${setMs} ms: sent after ${waits} ms`)
+  }
+})
+
+test('an unverified batch is given up after ten minutes, whatever the clock is set to', async () => {
+  const { emptied, clock, feeder, queue } = setUp({ events: [event('1')], status: () => ({ state: 'unknown' }) })
+  const settled = emptied()
+  while (clock.timeMs - clockStart < 60_000) await new Promise<void>(resolve => setImmediate(resolve))
+  clock.setMs = -3 * 3_600_000
+  while (feeder.totals().uploaded === 0 && clock.timeMs - clockStart < 700_000) {
+    await new Promise<void>(resolve => setImmediate(resolve))
+  }
+  const tookMs = clock.timeMs - clockStart
+  queue.clear()
+  await settled
+  assert.ok(tookMs >= 600_000 && tookMs < 700_000, `given up after ${tookMs} ms`)
 })
 
 test('a batch that the service loses again and again ends in the dead letters', async () => {

@@ -100,6 +100,7 @@ export class Feeder {
       options.records,
       recordWaitMs,
       (event, nowMs) => nowMs - event.at > eventAgeMsMax - urgentMs,
+      this.#clock,
     )
     this.#filling = new FillingBatch(batchBytes, batchAgeMs)
     this.#urgent = new FillingBatch(batchBytes, 0)
@@ -130,7 +131,7 @@ export class Feeder {
   async #run(): Promise<void> {
     const { source, log } = this.#options
     while (!this.#stopping) {
-      this.#add(await this.#room.ask(this.#clock.now()))
+      this.#add(await this.#room.ask())
       this.#dispatchDue()
       if (this.#ready.length > 0 || this.#burying.size >= buryingMax) {
         await this.#someProgress()
@@ -150,7 +151,7 @@ export class Feeder {
   async #finish(): Promise<void> {
     while (this.#room.size > 0 && !this.#stopping) {
       await this.#clock.wait(recordRetryMs, this.#stop.signal)
-      this.#add(await this.#room.ask(this.#clock.now()))
+      this.#add(await this.#room.ask())
     }
     this.#return(this.#room.leave())
     for (const batch of [this.#urgent, this.#filling]) this.#ready.push(...batch.drain())
@@ -171,7 +172,7 @@ export class Feeder {
   }
 
   #takeWaitMs(): number {
-    const dueMs = this.#filling.dueMs(this.#clock.now())
+    const dueMs = this.#filling.dueMs(this.#clock.elapsed())
     return Math.max(1, Math.min(takeWaitMsMax, dueMs))
   }
 
@@ -191,13 +192,14 @@ export class Feeder {
       else readable.push({ entry, event })
     }
     this.#startBurying(dead)
-    if (readable.length > 0) this.#add(await this.#room.enter(readable, now))
+    if (readable.length > 0) this.#add(await this.#room.enter(readable))
   }
 
   /** Puts events into batches. */
   #add(entries: readonly EnrichedEntry[]): void {
     const { destination, limits } = this.#options
     const now = this.#clock.now()
+    const elapsedMs = this.#clock.elapsed()
     const dead: Dead[] = []
     for (const { entry, event, record } of entries) {
       let line: string
@@ -213,7 +215,7 @@ export class Feeder {
       const slim: SourceEntry = { partition, entryId, event: undefined, raw, deliveries }
       const held: HeldEvent = { entry: slim, line, bytes: Buffer.byteLength(line), at: event.at, id: event.id }
       const urgent = now - event.at > limits.eventAgeMsMax - urgentMs
-      const full = (urgent ? this.#urgent : this.#filling).add(held, now)
+      const full = (urgent ? this.#urgent : this.#filling).add(held, elapsedMs)
       if (full) this.#ready.push(full)
     }
     this.#startBurying(dead)
@@ -222,7 +224,7 @@ export class Feeder {
   #dispatchDue(): void {
     // Those that would grow too old go first.
     this.#ready.unshift(...this.#urgent.drain())
-    if (this.#filling.dueMs(this.#clock.now()) <= 0) this.#ready.push(...this.#filling.drain())
+    if (this.#filling.dueMs(this.#clock.elapsed()) <= 0) this.#ready.push(...this.#filling.drain())
     this.#startUploads()
   }
 

@@ -12,20 +12,22 @@ export class FillingBatch<Item extends { readonly bytes: number }> {
     this.#ageMsMax = ageMsMax
   }
 
-  /** Adds an item; yields what was collected before when the item does not fit any more. */
-  add(item: Item, nowMs: number): Item[] | undefined {
+  /**
+   * Adds an item; yields what was collected before when the item does not fit any more.
+   * @param elapsedMs by a clock that is never set
+   */
+  add(item: Item, elapsedMs: number): Item[] | undefined {
     const bytes = item.bytes + 1
     const full = this.#items.length > 0 && this.#bytes + bytes > this.#bytesMax ? this.#take() : undefined
-    if (this.#items.length === 0) this.#openedAt = nowMs
+    if (this.#items.length === 0) this.#openedAt = elapsedMs
     this.#items.push(item)
     this.#bytes += bytes
     return full
   }
 
   /** How long until it is to be sent, in ms; Infinity when empty. */
-  dueMs(nowMs: number): number {
-    // A clock that was set back must not hold it up.
-    return this.#items.length === 0 ? Infinity : Math.min(this.#ageMsMax, this.#openedAt + this.#ageMsMax - nowMs)
+  dueMs(elapsedMs: number): number {
+    return this.#items.length === 0 ? Infinity : this.#openedAt + this.#ageMsMax - elapsedMs
   }
 
   /** What is collected, as a list of one batch or none. */

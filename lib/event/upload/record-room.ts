@@ -2,6 +2,7 @@
 import type { TrackingEvent } from '../event.ts'
 import type { MessageRecord } from '../../record/record.ts'
 import type { EnrichedEntry, ReadableEntry, RecordSource } from './event-source.ts'
+import type { Clock } from './upload-gate.ts'
 
 /** Events that wait at once; further ones go without a record. */
 export const waitingMax = 50_000
@@ -11,7 +12,7 @@ export const recordRetryMs = 2_000
 const askMax = 1_000
 
 interface Waiting extends ReadableEntry {
-  /** When it goes without. */
+  /** When it goes without, by `Clock.elapsed`. */
   readonly untilMs: number
 }
 
@@ -19,17 +20,24 @@ export class RecordRoom {
   readonly #records: RecordSource
   readonly #waitMs: number
   readonly #isUrgent: (event: TrackingEvent, nowMs: number) => boolean
+  readonly #clock: Clock
   #waiting: Waiting[] = []
-  #askedAt = 0
+  #askedAt = -Infinity
 
   /**
    * @param waitMs how long after it happened an event waits
    * @param isUrgent whether an event had better go at once
    */
-  constructor(records: RecordSource, waitMs: number, isUrgent: (event: TrackingEvent, nowMs: number) => boolean) {
+  constructor(
+    records: RecordSource,
+    waitMs: number,
+    isUrgent: (event: TrackingEvent, nowMs: number) => boolean,
+    clock: Clock,
+  ) {
     this.#records = records
     this.#waitMs = waitMs
     this.#isUrgent = isUrgent
+    this.#clock = clock
   }
 
   get size(): number {
@@ -37,23 +45,25 @@ export class RecordRoom {
   }
 
   /** Asks for the records of newcomers; yields those who need not wait. One round trip for up to 1,000. Never rejects. */
-  async enter(entries: readonly ReadableEntry[], nowMs: number): Promise<EnrichedEntry[]> {
-    const fresh = entries.map(({ entry, event }) => ({
-      entry,
-      event,
+  async enter(entries: readonly ReadableEntry[]): Promise<EnrichedEntry[]> {
+    const nowMs = this.#clock.now()
+    const elapsedMs = this.#clock.elapsed()
+    const fresh = entries.map(({ entry, event }) => {
       // The clock of another machine may be ahead of ours.
-      untilMs: this.#isUrgent(event, nowMs) ? nowMs : Math.min(event.at, nowMs) + this.#waitMs,
-    }))
-    return this.#sort(fresh, nowMs)
+      const leftMs = this.#isUrgent(event, nowMs) ? 0 : this.#waitMs - Math.max(0, nowMs - event.at)
+      return { entry, event, untilMs: elapsedMs + leftMs }
+    })
+    return this.#sort(fresh, elapsedMs)
   }
 
   /** Asks again for those who wait, at most every 2 s; yields those who need not wait any more. Never rejects. */
-  async ask(nowMs: number): Promise<EnrichedEntry[]> {
-    if (this.#waiting.length === 0 || Math.abs(nowMs - this.#askedAt) < recordRetryMs) return []
-    this.#askedAt = nowMs
+  async ask(): Promise<EnrichedEntry[]> {
+    const elapsedMs = this.#clock.elapsed()
+    if (this.#waiting.length === 0 || elapsedMs - this.#askedAt < recordRetryMs) return []
+    this.#askedAt = elapsedMs
     const before = this.#waiting
     this.#waiting = []
-    return this.#sort(before, nowMs)
+    return this.#sort(before, elapsedMs)
   }
 
   /** Empties the room. */
@@ -63,7 +73,7 @@ export class RecordRoom {
     return all
   }
 
-  async #sort(entries: readonly Waiting[], nowMs: number): Promise<EnrichedEntry[]> {
+  async #sort(entries: readonly Waiting[], elapsedMs: number): Promise<EnrichedEntry[]> {
     const going: EnrichedEntry[] = []
     for (let start = 0; start < entries.length; start += askMax) {
       const part = entries.slice(start, start + askMax)
@@ -71,7 +81,7 @@ export class RecordRoom {
       for (const waiting of part) {
         const { entry, event, untilMs } = waiting
         const record = records?.get(event.messageId)
-        const goes = isComplete(event, record) || nowMs >= untilMs || this.#waiting.length >= waitingMax
+        const goes = isComplete(event, record) || elapsedMs >= untilMs || this.#waiting.length >= waitingMax
         if (goes) going.push({ entry, event, record })
         else this.#waiting.push(waiting)
       }

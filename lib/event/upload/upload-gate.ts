@@ -5,13 +5,17 @@
 
 /** Time as the uploader sees it; replaced in tests. */
 export interface Clock {
+  /** Unix ms. May be set back or ahead at any time: for the age of events, never for a deadline of ours. */
   readonly now: () => number
+  /** Ms since some moment, never set: for deadlines. */
+  readonly elapsed: () => number
   /** Settles after the time or when the signal is aborted, whichever comes first. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>
 }
 
 export const systemClock: Clock = {
   now: Date.now,
+  elapsed: () => performance.now(),
   wait: (ms, signal) =>
     new Promise<void>(resolve => {
       if (signal.aborted) {

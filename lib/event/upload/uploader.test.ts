@@ -14,6 +14,7 @@ class LeapingClock {
   timeMs = 0
   readonly waits: number[] = []
   now = () => this.timeMs
+  elapsed = () => this.timeMs
   wait = async (ms: number, signal: AbortSignal) => {
     await new Promise<void>(resolve => setImmediate(resolve))
     if (signal.aborted) return
