@@ -7,7 +7,7 @@ import { encodeQuotedPrintable, QuotedPrintableText } from './quoted-printable.t
 function decode(encoded: string): string {
   return encoded
     .replaceAll(/[ \t]+(?=\r\n|$(?![^]))/g, '')
-    .replaceAll('=\r\n', '')
+    .replaceAll(/=(?:\r\n|$(?![^]))/g, '')
     .replaceAll(/=([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 }
 
@@ -78,6 +78,22 @@ test('QuotedPrintableText changes what it is told to, and nothing else', () => {
     }),
     { numRuns: 3000 },
   )
+})
+
+test('QuotedPrintableText takes an = at the end for a soft break, which stays last', () => {
+  for (const end of ['=', '= ', '=\t ']) {
+    for (const text of ['<body>x</body>', '<body>x ', '', '<p>=3D']) {
+      const body = new QuotedPrintableText(Buffer.from(text + end))
+      assert.equal(body.text, decode(text + end))
+      const places = [0, body.text.length]
+      for (const place of places) {
+        const edit = { start: place, end: place, text: 'p'.repeat(200) }
+        const changed = body.splice([edit]).bytes.toString()
+        assert.ok(changed.endsWith(end))
+        assert.equal(decode(changed), body.text.slice(0, place) + edit.text + body.text.slice(place))
+      }
+    }
+  }
 })
 
 test('QuotedPrintableText leaves lines without a change byte for byte', () => {

@@ -109,6 +109,7 @@ export class QuotedPrintableText implements BodyText {
       mark(to, at)
     }
     let at = 0
+    let endsInSoftBreak = false
     for (;;) {
       let byte = 0
       while (at < length) {
@@ -136,11 +137,17 @@ export class QuotedPrintableText implements BodyText {
           mark(to, at)
           continue
         }
+        // So is one at the end, whose line end belongs to the delimiter.
+        if (next >= length) {
+          at = next
+          endsInSoftBreak = true
+          break
+        }
       } else if (body[at + 1] === 0x0a) dropPadding(at)
       out[to++] = byte
       at++
     }
-    dropPadding(at)
+    if (!endsInSoftBreak) dropPadding(at)
     this.#segments = segments
     return out.subarray(0, to)
   }
@@ -188,7 +195,7 @@ function encodeFrom(text: string, column: number, wholeLine = false): { text: st
 }
 
 function isSoftBreak(text: string): boolean {
-  return /^=[ \t]*\r\n/.test(text)
+  return /^=[ \t]*(?:\r\n|$)/.test(text)
 }
 
 function isEscape(encoded: string, at: number): boolean {

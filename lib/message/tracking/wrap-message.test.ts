@@ -137,6 +137,14 @@ test('opt-out headers switch off and are removed', () => {
   assert.equal(first.report.links, 0)
 })
 
+test('a soft break that a delimiter follows stays the last of its part', () => {
+  const fields = 'Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n'
+  const message = `Content-Type: multipart/mixed; boundary=b\n\n--b\n${fields}\n<p>x</p>=\n--b--\n`
+  const { text } = wrapped(message)
+  assert.match(text.replaceAll('=\r\n', ''), /<p>x<\/p><span><img [^>]+><\/span>--b--\r\n$/)
+  assert.match(text, /[^=]=\r\n--b--\r\n$/)
+})
+
 test('transfer encodings are recognised in any case and kept', () => {
   const body = Buffer.from(crlf(page))
   const encoded = wrapped(
