@@ -127,7 +127,7 @@ describe('with Postfix as upstream', { skip: canRun ? false : 'needs root and po
       const data = await client.ask('DATA')
       if (!data.startsWith('354')) return data
       const reply = await client.ask(
-        'Subject: to many\r\nContent-Type: text/html\r\n\r\n<a href="https://example.test/">x</a>\r\n.',
+        'Message-ID: <many@b.test>\r\nContent-Type: text/html\r\n\r\n<a href="https://example.test/">x</a>\r\n.',
       )
       await client.ask('QUIT')
       return reply
