@@ -62,6 +62,8 @@ export class ClientSession {
   #phase: Phase = 'commands'
   #esmtp = false
   #greeted = false
+  /** The client could authenticate, as its last EHLO was told. */
+  #canAuthenticate = false
   #errors = 0
   #idleCommands = 0
   /** The farewell is said. */
@@ -254,6 +256,7 @@ export class ClientSession {
       return localReply(421, '4.3.2', 'Upstream not available, try again later')
     }
     this.#greeted = true
+    this.#canAuthenticate = upstream.capabilities.auth.length > 0
     const first = this.#relay.name
     if (!this.#esmtp) return { code: 250, lines: [first] }
     const { secure, remoteAddress } = this.#channel
@@ -262,6 +265,8 @@ export class ClientSession {
       startTls: this.#relay.hasCertificate && !secure,
       auth: !this.#authenticated && this.#relay.authAllowed(secure, remoteAddress, upstream.secure),
     }
+    // Where AUTH needs TLS first, it is on offer as soon as TLS is.
+    this.#canAuthenticate &&= this.#relay.authAllowed(secure || own.startTls, remoteAddress, upstream.secure)
     return { code: 250, lines: [first, ...announce(upstream.capabilities, own)] }
   }
 
@@ -278,6 +283,16 @@ export class ClientSession {
     }
     if (this.#transaction) {
       this.#refuse(localReply(503, '5.5.1', 'Nested MAIL command'), next)
+      return
+    }
+    // Before the upstream is asked: strangers must not hold its connections.
+    if (!this.#authenticated && !this.#relay.mayRelay(this.#channel.remoteAddress)) {
+      this.#refuse(
+        this.#canAuthenticate
+          ? localReply(530, '5.7.0', 'Authentication required')
+          : localReply(550, '5.7.1', 'Relay access denied'),
+        next,
+      )
       return
     }
     const bound = this.#auth?.upstream
@@ -312,8 +327,7 @@ export class ClientSession {
     let pending: Promise<Reply>
     try {
       const command = readRcpt(line, transaction.smtpUtf8)
-      if (this.#authenticated || this.#relay.mayRelay(this.#channel.remoteAddress)) pending = transaction.rcpt(command)
-      else throw new Refused(localReply(550, '5.7.1', 'Relay access denied'))
+      pending = transaction.rcpt(command)
     } catch (error) {
       if (!(error instanceof Refused)) throw error
       this.#errors++
