@@ -1,6 +1,6 @@
 /** The wrapper as a process: start, signals, files, sudden death, and the mail it wraps. */
 import { strict as assert } from 'node:assert'
-import { mkdtempSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -198,6 +198,25 @@ describe('signals', () => {
     await until('a word about it', () => wrapper.output.stdout.includes('reload failed'))
     assert.equal(await subject(), 'second.test')
     assert.equal((await wrapper.stop()).code, 0)
+  })
+
+  test('SIGHUP: the debug files that were moved away are begun anew', async () => {
+    const files = ['data', 'conversation'].map(name => join(dir, `rotated-${name}.txt`))
+    const [dataFile = '', conversationFile = ''] = files
+    const wrapper = await start(['--upstream-data-debug', dataFile, '--downstream-debug', conversationFile])
+    await send(wrapper.port, ['before@d.test'], 'Subject: before')
+    for (const file of files) renameSync(file, `${file}.1`)
+    wrapper.kill('SIGHUP')
+    await until('the new files', () => files.every(file => existsSync(file)))
+    await send(wrapper.port, ['after@d.test'], 'Subject: after')
+    assert.equal((await wrapper.stop()).code, 0)
+    for (const file of files) {
+      assert.equal(statSync(file).mode & 0o777, 0o600)
+      const [old, anew] = [`${file}.1`, file].map(name => readFileSync(name, 'latin1'))
+      assert.match(old ?? '', /before/)
+      assert.match(anew ?? '', /after/)
+      assert.doesNotMatch(anew ?? '', /before/)
+    }
   })
 
   test('SIGTERM: what is under way is finished, what is idle is told, nothing new begins', async () => {

@@ -6,22 +6,30 @@ import { StartError } from '../../process/start-error.ts'
 const pendingBytesMax = 64 * 2 ** 20
 
 export class DebugFile {
-  readonly #stream: WriteStream
+  readonly #option: string
+  readonly #file: string
+  #stream: WriteStream
 
-  private constructor(stream: WriteStream) {
+  private constructor(option: string, file: string, stream: WriteStream) {
+    this.#option = option
+    this.#file = file
     this.#stream = stream
   }
 
   /** @throws {StartError} when it can't be opened */
   static async open(option: string, file: string): Promise<DebugFile> {
-    const stream = createWriteStream(file, { flags: 'a', mode: 0o600 })
-    await new Promise<void>((resolve, reject) => {
-      stream.once('open', () => resolve())
-      stream.once('error', error => reject(new StartError(`--${option} ${file}: ${error.message}`)))
-    })
-    // A full disk must not end a process that moves mail.
-    stream.on('error', () => undefined)
-    return new DebugFile(stream)
+    return new DebugFile(option, file, await openStream(option, file))
+  }
+
+  /**
+   * Goes on in the file that has this name now, as after a rotation.
+   * @throws {StartError} when it can't be opened; the old one stays in use
+   */
+  async reopen(): Promise<void> {
+    const stream = await openStream(this.#option, this.#file)
+    const old = this.#stream
+    this.#stream = stream
+    old.end()
   }
 
   write(pieces: readonly (Buffer | string)[]): void {
@@ -41,4 +49,15 @@ export class DebugFile {
       this.#stream.end()
     })
   }
+}
+
+async function openStream(option: string, file: string): Promise<WriteStream> {
+  const stream = createWriteStream(file, { flags: 'a', mode: 0o600 })
+  await new Promise<void>((resolve, reject) => {
+    stream.once('open', () => resolve())
+    stream.once('error', error => reject(new StartError(`--${option} ${file}: ${error.message}`)))
+  })
+  // A full disk must not end a process that moves mail.
+  stream.on('error', () => undefined)
+  return stream
 }

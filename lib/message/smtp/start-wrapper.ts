@@ -151,6 +151,8 @@ export async function startWrapper(context: ProcessContext<typeof wrapperOptions
     const renewed = loadCertificate(settings)
     if (renewed) server.useCertificate(renewed)
   })
+  // Each by itself: what can't be had anew must not keep the others from it.
+  for (const file of [conversationFile, dataFile]) if (file) context.onReload(() => file.reopen())
   const { host } = settings.inHostport
   log.info(
     {
