@@ -160,3 +160,51 @@ test('a second agent on the same state refuses, the first goes on', async contex
   writeFileSync(agent.logPath, all(0, 1))
   await until('the event', () => agent.endpoint.events.length === 1)
 })
+
+/** Rotates as logrotate does with `rotate kept`; the log is filled anew with one more message. */
+function rotated(logPath: string, how: 'create' | 'copytruncate', kept: number, text: string): void {
+  const named = (number: number) => `${logPath}.${number}`
+  for (let number = kept; number > 0; number--) {
+    if (existsSync(named(number))) renameSync(named(number), named(number + 1))
+  }
+  if (how === 'create') {
+    renameSync(logPath, named(1))
+    writeFileSync(logPath, text)
+  } else {
+    copyFileSync(logPath, named(1))
+    truncateSync(logPath)
+    appendFileSync(logPath, text)
+  }
+  rmSync(named(kept + 1), { force: true })
+}
+
+for (const [how, kept, lost] of [
+  ['create', 5, []],
+  ['copytruncate', 5, []],
+  ['create', 2, []],
+  // The copy that held the second message is the third.
+  ['copytruncate', 2, [1]],
+  ['create', 1, [2]],
+] as const) {
+  test(`stopped while the log is rotated three times by ${how}, ${kept} kept: reads all that is left`, async context => {
+    const agent = await agentUnderTest(context, '--from-beginning')
+    const running = await agent.start()
+    appendFileSync(agent.logPath, deliveryLines(0))
+    await until('the first event', () => missing(agent.endpoint, 1).length === 0)
+    running.kill('SIGSTOP')
+    appendFileSync(agent.logPath, deliveryLines(1))
+    for (let rotation = 0; rotation < 3; rotation++) {
+      // What was removed in one rotation is older than the log of the next, beyond what clocks may differ.
+      if (rotation > 0) await new Promise(resolve => setTimeout(resolve, 1_200))
+      rotated(agent.logPath, how, kept, deliveryLines(rotation + 2))
+    }
+    running.kill('SIGCONT')
+    const left = [0, 1, 2, 3, 4].filter(number => !(lost as readonly number[]).includes(number))
+    await until('all that is left', () => left.every(number => agent.endpoint.ledger.has(uuidOf(number))))
+    assert.deepEqual(
+      agent.endpoint.events.map(event => event.message_id),
+      left.map(number => uuidOf(number)),
+    )
+    assert.equal(await agent.metric('agent_log_gap_total'), lost.length)
+  })
+}

@@ -245,3 +245,28 @@ test('FileSource follows on when the clock is set back while it waits for the la
   assert.deepEqual(lab.lines, lab.written)
   await lab.close()
 })
+
+for (const how of ['create', 'copytruncate'] as const) {
+  test(`FileSource, away for three rotations of which two are kept (${how}): reads what is left, names what is lost`, async () => {
+    const lab = new Lab()
+    lab.write(2)
+    await lab.open()
+    await lab.drain()
+    for (let rotation = 0; rotation < 3; rotation++) {
+      lab.write(2)
+      lab.rotate(how)
+      rmSync(`${lab.path}.3`, { force: true })
+      // File systems stamp with a clock that steps.
+      await new Promise(resolve => setTimeout(resolve, 60))
+    }
+    lab.write(2)
+    await lab.drain()
+    const lost = how === 'create' ? [] : lab.written.slice(2, 4)
+    assert.deepEqual(
+      lab.lines,
+      lab.written.filter(line => !lost.includes(line)),
+    )
+    assert.equal(lab.gaps, lost.length > 0 ? 1 : 0)
+    await lab.close()
+  })
+}

@@ -36,6 +36,8 @@ export interface FileSourceOptions {
 /** Small enough for its text to be garbage at once (V8 moves larger strings to where it seldom looks). */
 const chunkBytes = 96 * 1024
 const troubleAfterMs = 60_000
+/** A rotation makes the new log first and removes the oldest file afterwards; clocks of file systems step. */
+const rotationMs = 1_000
 
 /** The place in a log that was not there when it was looked for first. */
 interface Absent {
@@ -68,6 +70,8 @@ export class FileSource implements LogSource {
   #lines = 0
   /** By the clock that is never set. */
   #rotatedSinceMs: number | undefined
+  /** When the file was changed last by the time its content was last found to be the same, Unix ms. */
+  #seenModifiedMs = 0
   /** The newest rotation when the log was opened at its beginning; undefined when there was none. */
   #rotationBefore: FilePosition | undefined
 
@@ -177,22 +181,43 @@ export class FileSource implements LogSource {
 
   /**
    * The file that follows one that was read to its end.
-   * @param changedMs when that one was changed last: what follows it was changed later
+   * @param modifiedMs when that one was changed last: what follows it was changed later
+   * @param removedMs when its name was taken away, in case it is gone
    */
-  #after(place: FilePosition, changedMs: number): Choose {
+  #after(place: FilePosition, modifiedMs: number, removedMs: number): Choose {
     const before = this.#rotationBefore
     const isGone = this.#goneTwice()
     return async list => {
       const index = await this.#files.locate(list, { ...place, offset: place.head.bytes })
       if (index !== -1) return beginningOf(list[index + 1])
       if (!isGone(list)) return undefined
+      // Files go oldest first: what followed it was there when it went, and went after it only in a later rotation.
+      const newest = list.at(-1)
+      if (newest && birthMs(newest) > removedMs + rotationMs)
+        this.#lost('the file that was read is gone, and the log was rotated since: what came between may be gone too')
       if (place.offset === 0) {
         // It was empty and is gone: on with what follows the one before it.
         const previous = before ? await this.#files.locate(list, { ...before, offset: 0 }) : -1
         return beginningOf(list[previous + 1])
       }
-      return beginningOf(this.#files.changedSince(list, changedMs)[0] ?? this.#log(list))
+      return beginningOf(this.#files.changedSince(list, modifiedMs)[0] ?? this.#log(list))
     }
+  }
+
+  /** The log whose content was replaced: the copy that was made of it, else the oldest that was made since. */
+  #copyOf(place: FilePosition, modifiedMs: number): Choose {
+    const isGone = this.#goneTwice()
+    return async list => {
+      const found = await this.#files.onward(list, place)
+      if (found) return found.choice
+      if (!isGone(list)) return undefined
+      this.#lost('it was truncated and there is no copy of it: what was written before that may be gone')
+      return beginningOf(this.#files.changedSince(list, modifiedMs)[0] ?? this.#log(list))
+    }
+  }
+
+  #lost(reason: string): void {
+    this.#options.events.gap(this.id, reason)
   }
 
   /**
@@ -229,6 +254,7 @@ export class FileSource implements LogSource {
     this.#offset = offset
     this.#skippingTo = undefined
     this.#rotatedSinceMs = undefined
+    this.#seenModifiedMs = await file.modifiedMs().catch(() => 0)
     const head = Buffer.alloc(Math.min(offset, headBytesMax))
     this.#head = head.length === 0 ? head : head.subarray(0, await file.read(head, 0).catch(() => 0))
     await this.#placeReplay(file)
@@ -271,6 +297,8 @@ export class FileSource implements LogSource {
     // Renamed meanwhile: it will be found to have been.
     if (!log || !sameFile(log.identity, this.#file!.identity)) return false
     if ((await newerRotations(list)).length === 0) return false
+    if (before && (await this.#files.locate(list, { ...before, offset: 0 })) === -1)
+      this.#lost('it was copied away and truncated more than once before it was read: what came first may be gone')
     await this.close()
     this.#choose = async current => beginningOf((await newerRotations(current))[0] ?? this.#log(current))
     return true
@@ -305,12 +333,17 @@ export class FileSource implements LogSource {
   /** A log that was truncated and has grown past the old place again shows only in how it begins. */
   async #isSameContent(file: LogFile): Promise<boolean> {
     if (file.compressed) return true
+    // Asked before the content is looked at: it may be replaced meanwhile.
+    const modifiedMs = await file.modifiedMs()
     const size = await file.size()
     if (size !== undefined && size < this.#offset) return false
-    if (this.#head.length === 0) return true
-    const now = Buffer.alloc(this.#head.length)
-    const length = await file.read(now, 0)
-    return length === now.length && now.equals(this.#head)
+    if (this.#head.length > 0) {
+      const now = Buffer.alloc(this.#head.length)
+      const length = await file.read(now, 0)
+      if (length !== now.length || !now.equals(this.#head)) return false
+    }
+    this.#seenModifiedMs = modifiedMs
+    return true
   }
 
   /** Takes the complete lines out of what was read. */
@@ -437,29 +470,25 @@ export class FileSource implements LogSource {
 
   /** Goes on to what follows this file. */
   async #leave(): Promise<void> {
-    this.#choose = this.#after(this.#place(), await this.#changedMs())
+    const file = this.#file!
+    const modifiedMs = await file.modifiedMs().catch(() => this.#nowMs())
+    const removedMs = await file.changedMs().catch(() => this.#nowMs())
+    this.#choose = this.#after(this.#place(), modifiedMs, removedMs)
     await this.close()
     await this.#openNext()
-  }
-
-  async #changedMs(): Promise<number> {
-    return this.#file!.modifiedMs().catch(() => this.#nowMs())
   }
 
   /** The content was replaced: what was there may have been copied away before. */
   async #truncated(): Promise<undefined> {
-    const place = this.#place()
-    const wasLog = this.#isLog(this.#file!)
-    const changedMs = await this.#changedMs()
+    this.#choose = this.#copyOf(this.#place(), this.#seenModifiedMs)
     await this.close()
-    this.#choose = wasLog
-      ? async list => {
-          const found = await this.#files.onward(list, place)
-          return found ? found.choice : beginningOf(this.#log(list))
-        }
-      : this.#after(place, changedMs)
     await this.#openNext()
   }
+}
+
+/** Unix ms; 0 where the file system does not tell. */
+function birthMs(file: ListedFile): number {
+  return Number(file.identity.birth) / 1e6
 }
 
 function beginningOf(file: ListedFile | undefined): Choice | undefined {

@@ -45,7 +45,10 @@ export interface LogFile {
   readonly identity: Pick<FilePosition, 'dev' | 'ino' | 'birth'>
   /** Size as opened or as last asked for; of a compressed file unknown: undefined. */
   size: () => Promise<number | undefined>
+  /** When its content changed last, Unix ms. */
   modifiedMs: () => Promise<number>
+  /** When its content or its names changed last: of a file that has none any more, not before the last was removed. Unix ms. */
+  changedMs: () => Promise<number>
   /** Fills the buffer from a place; 0 at the end. Compressed files can only be read forwards. */
   read: (into: Buffer, position: number) => Promise<number>
   close: () => Promise<void>
@@ -102,6 +105,7 @@ function plain(path: string, handle: FileHandle, stats: BigIntStats): LogFile {
     identity: identityOf(stats),
     size: async () => (await handle.stat()).size,
     modifiedMs: async () => (await handle.stat()).mtimeMs,
+    changedMs: async () => (await handle.stat()).ctimeMs,
     read: async (into, position) => (await handle.read(into, 0, into.length, position)).bytesRead,
     close: () => handle.close(),
   }
@@ -119,6 +123,7 @@ function compressed(path: string, handle: FileHandle, compression: Compression, 
     identity: identityOf(stats),
     size: async () => undefined,
     modifiedMs: async () => Number(stats.mtimeNs) / 1e6,
+    changedMs: async () => (await handle.stat()).ctimeMs,
     read: async (into, position) => {
       if (position < kept) throw new Error(`${path} can't be read backwards`)
       for (;;) {
