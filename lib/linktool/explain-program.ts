@@ -58,6 +58,7 @@ const because: Readonly<Record<Reason, string>> = {
   'dkim-signed': 'the message is signed already (--dkim-signed)',
   sealed: 'in a signed, encrypted, forwarded or reported part',
   attachment: 'in an attachment',
+  'header-conflict': 'fields of the part contradict each other',
   'charset-not-ascii': "the part's charset is not based on ASCII",
   encoding: "the part's transfer encoding is unknown or broken",
   'amp-needs-https': 'AMP takes https links only, and the tracking URL is http',

@@ -13,7 +13,7 @@ export interface MessagePart {
   readonly header: HeaderBlock
   readonly body: Buffer
   /** What the wrapper leaves alone as a whole and this is, or is part of. */
-  readonly within: 'sealed' | 'attachment' | 'boundary' | undefined
+  readonly within: 'sealed' | 'attachment' | 'header-conflict' | 'boundary' | undefined
 }
 
 /** Parts and levels that are looked at, at most. */
@@ -38,7 +38,7 @@ function addParts(
   const { header, body } = splitHeader(bytes)
   const { type, boundary, charset } = parseContentType(header.get('content-type'))
   const { kind } = partKind(header)
-  const within = outer ?? (kind === 'sealed' || kind === 'attachment' ? kind : undefined)
+  const within = outer ?? (kind === 'sealed' || kind === 'attachment' || kind === 'header-conflict' ? kind : undefined)
   const below = path === '' ? '' : `${path}.`
   if (type.startsWith('multipart/') && boundary !== undefined && depth < depthMax) {
     // Sealed multiparts have parts like others, which are shown although they stay as they are.

@@ -36,6 +36,13 @@ test('partKind takes every disposition but inline for an attachment', () => {
   }
 })
 
-test('partKind goes by the first of several fields', () => {
-  assert.equal(kind('Content-Type: text/html', 'Content-Type: application/octet-stream'), 'html')
+test('partKind takes fields that contradict each other for no text', () => {
+  const html = 'Content-Type: text/html'
+  assert.equal(kind(html, 'Content-Type: application/octet-stream'), 'header-conflict')
+  assert.equal(kind('From x y', html, 'X: y', 'Content-Type: text/plain'), 'header-conflict')
+  assert.equal(kind(html, 'content-type: TEXT/html;'), 'html')
+  assert.equal(kind(html, 'Content-Transfer-Encoding: 7bit', 'Content-Transfer-Encoding: 8bit'), 'html')
+  // Without an empty line between them, these are the message's header and its first part's.
+  const container = 'Content-Type: multipart/mixed; boundary=b'
+  assert.equal(kind(container, 'This is a multi-part message.', '--b', html), 'container')
 })

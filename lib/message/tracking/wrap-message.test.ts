@@ -145,6 +145,36 @@ test('a soft break that a delimiter follows stays the last of its part', () => {
   assert.match(text, /[^=]=\r\n--b--\r\n$/)
 })
 
+test('a part whose fields contradict each other stays as it is', () => {
+  const conflicts = [
+    'Content-Type: text/html\nContent-Type: text/html; charset=utf-16\n',
+    'Content-Type: text/html\nContent-Type: multipart/mixed; boundary=b\n',
+    'Content-Type: multipart/mixed; boundary=b\nContent-Type: multipart/mixed; boundary=B\n',
+    'Content-Type: text/html\nContent-Disposition: inline\nContent-Disposition: attachment\n',
+    'Content-Type: text/html\nContent-Transfer-Encoding: 7bit\ncontent-transfer-encoding: base64\n',
+  ]
+  for (const fields of conflicts) {
+    const message = html(fields, `--b\n${html('Content-Type: text/html\n', page)}--b--\n`)
+    const { text, report } = wrapped(message)
+    assert.equal(below(text), crlf(message), fields)
+    assert.deepEqual(report.skipped, { 'header-conflict': 1 })
+  }
+  const agreed =
+    'Content-Type: text/html\nContent-type: TEXT/HTML;\nContent-Disposition: inline\nContent-Disposition: inline; x=y\n'
+  assert.equal(wrapped(html(agreed, page)).report.links, 1)
+})
+
+test('a part that becomes quoted-printable says so once', () => {
+  const long = `<p>${'x'.repeat(900)}<a href="http://e.example/">x</a></p>\n`
+  const fields = 'Content-Transfer-Encoding: 7bit\nContent-Type: text/html\nContent-Transfer-Encoding:\n 8bit\nX: y\n'
+  const { text } = wrapped(html(fields, long))
+  const header = below(text.slice(0, text.indexOf('\r\n\r\n') + 2))
+  assert.equal(
+    header,
+    crlf('From: a@b.example\nContent-Transfer-Encoding: quoted-printable\nContent-Type: text/html\nX: y\n'),
+  )
+})
+
 test('transfer encodings are recognised in any case and kept', () => {
   const body = Buffer.from(crlf(page))
   const encoded = wrapped(

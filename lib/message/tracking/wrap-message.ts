@@ -226,7 +226,8 @@ export class MessageWrapper {
       return
     }
     this.#handOnEdited(headerEdits)
-    if (part.kind === 'sealed' || part.kind === 'attachment') this.#tally.skip(part.kind)
+    if (part.kind === 'sealed' || part.kind === 'attachment' || part.kind === 'header-conflict')
+      this.#tally.skip(part.kind)
     if (part.kind === 'container') {
       if (this.#search.delimiters.depth < this.#limits.depthMax) this.#search.delimiters.open(part.boundary)
       else this.#tally.skip('too-deep')
@@ -276,7 +277,7 @@ export class MessageWrapper {
       return
     }
     const edits = [...text.headerEdits]
-    if (changed.encoding) insert(edits, encodingEdit(text, changed.encoding))
+    for (const edit of changed.encoding ? encodingEdits(text, changed.encoding) : []) insert(edits, edit)
     edits.push({ start: text.bodyStart, end: bodyEnd, bytes: changed.bytes })
     this.#handOnEdited(edits)
   }
@@ -347,12 +348,18 @@ function insert(edits: ByteEdit[], edit: ByteEdit): void {
   edits.splice(at === -1 ? edits.length : at, 0, edit)
 }
 
-function encodingEdit({ header, headerStart, bodyStart }: OpenText, encoding: string): ByteEdit {
+/** The field gives way to one of the new encoding; further ones of its name, which said the same, go. */
+function encodingEdits({ header, headerStart, bodyStart }: OpenText, encoding: string): ByteEdit[] {
   const bytes = Buffer.from(`Content-Transfer-Encoding: ${encoding}\r\n`, 'latin1')
-  const field = header.fields.find(({ name }) => name === 'content-transfer-encoding')
-  if (field) return { start: headerStart + field.start, end: headerStart + field.end, bytes }
+  const fields = header.fields.filter(({ name }) => name === 'content-transfer-encoding')
+  if (fields.length > 0)
+    return fields.map(({ start, end }, index) => ({
+      start: headerStart + start,
+      end: headerStart + end,
+      bytes: index === 0 ? bytes : nothing,
+    }))
   const end = headerStart + header.text.length
-  return { start: end, end: Math.min(end, bodyStart), bytes }
+  return [{ start: end, end: Math.min(end, bodyStart), bytes }]
 }
 
 function lineCount(text: string): number {

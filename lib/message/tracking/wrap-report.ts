@@ -8,6 +8,8 @@ export type PartSkipReason =
   /** multipart/signed, multipart/encrypted, multipart/report, message/*, and PGP within a text. */
   | 'sealed'
   | 'attachment'
+  /** Content-Type, Content-Disposition or Content-Transfer-Encoding more than once, with different meanings. */
+  | 'header-conflict'
   /** UTF-16, ISO-2022-JP and the like. */
   | 'charset-not-ascii'
   /** A transfer encoding that is unknown, or whose body is not what it should be. */
