@@ -104,6 +104,23 @@ test('--verify asks what became of batches, sends again what was lost, dead-lett
   assert.equal(await feeder.metric('feeder_events_taken_total'), 20)
 })
 
+test('--verify: a stop while the service does not say what became of a batch leaves it in the queue', async () => {
+  rig.endpoint.answerGet = () => ({ status: 200, delayMs: 15_000 })
+  const issued = await rig.issue(3)
+  const feeder = await rig.feeder(['--verify'])
+  await until('a question', () => rig.endpoint.requests.some(({ method }) => method === 'GET'))
+  assert.equal((await feeder.stop(20_000)).code, 0, feeder.output.stdout)
+  assert.match(feeder.output.stdout, /"returned":3/)
+  assert.equal(await rig.waiting(), 3)
+  rig.endpoint.answerGet = url => {
+    const id = url.slice(url.indexOf('=') + 1)
+    return { status: 200, body: JSON.stringify({ results: [{ batch_id: id, type: 'success' }] }) }
+  }
+  await rig.feeder(['--verify', '--request-timeout=1s', '--lease=2s'])
+  await until('the queue to be empty', async () => (await rig.waiting()) === 0, 20_000)
+  for (const { id } of issued) assert.equal(rig.endpoint.ledger.get(id), 2)
+})
+
 test('bad settings are refused with one line and exit 2', async () => {
   const refused: [string[], Record<string, string>, RegExp][] = [
     [[], { SPARKPOST_API_KEY_INGEST: '' }, /there is no key: set SPARKPOST_API_KEY_INGEST or --api-key-file/],

@@ -15,7 +15,10 @@ export interface VerifierOptions {
   readonly transport: Transport
   readonly log: Logger
   readonly clock: Clock
+  /** Asks at once, and often from then on. */
   readonly stopping: AbortSignal
+  /** Some time later: gives up; batches of which nothing is known come back as lost. */
+  readonly abandon: AbortSignal
 }
 
 export interface Verified<Item> {
@@ -38,7 +41,7 @@ export async function verifyBatches<Item extends OutgoingEvent>(
     const status = await statusOf(id, options)
     switch (status.state) {
       case 'retryable':
-        options.log.warn({ batch: id, reason: status.reason }, 'batch failed after acceptance, to be sent again')
+        options.log.warn({ batch: id, reason: status.reason }, 'a batch that was taken over is to be sent again')
         lost.push(...items)
         break
       case 'failed': {
@@ -57,13 +60,17 @@ export async function verifyBatches<Item extends OutgoingEvent>(
 }
 
 async function statusOf(id: string, options: VerifierOptions): Promise<BatchStatus> {
-  const { destination, transport, log, clock, stopping } = options
+  const { destination, transport, log, clock, stopping, abandon } = options
   const deadline = clock.elapsed() + verifyMsMax
   for (let waitMs = firstWaitMs; ; waitMs = Math.min(waitMsMax, 2 * waitMs)) {
-    await clock.wait(waitMs, stopping)
-    const status = (await destination.batchStatus?.(id, transport)) ?? { state: 'accepted' }
+    const wasStopping = stopping.aborted
+    await clock.wait(waitMs, wasStopping ? abandon : stopping)
+    if (stopping.aborted && !wasStopping) waitMs = firstWaitMs / 2
+    const status = (await destination.batchStatus?.(id, transport, abandon)) ?? { state: 'accepted' }
     if (status.state !== 'unknown') return status
-    if (stopping.aborted || clock.elapsed() >= deadline) {
+    // What stays in the queue is sent again by the next process, with the same ids.
+    if (abandon.aborted) return { state: 'retryable', reason: 'stopped before the service said what became of it' }
+    if (clock.elapsed() >= deadline) {
       log.warn({ batch: id }, 'the service does not say what became of the batch, taken as accepted')
       return status
     }

@@ -28,6 +28,9 @@ export interface EventDestination extends Destination<OutgoingEvent> {
   readonly line: (event: TrackingEvent, record: MessageRecord | undefined) => string
   /** Age at which the service drops an event; undefined when it does not care. */
   readonly eventAgeMsMax: number | undefined
-  /** Asks what became of batches. Absent when the service has no such question. Never throws. */
-  readonly batchStatus?: (batchId: string, transport: Transport) => Promise<BatchStatus>
+  /**
+   * Asks what became of a batch; unknown when `abandon` is aborted before there is an answer. Absent when the service
+   * has no such question. Never throws.
+   */
+  readonly batchStatus?: (batchId: string, transport: Transport, abandon: AbortSignal) => Promise<BatchStatus>
 }

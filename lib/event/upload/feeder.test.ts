@@ -38,7 +38,7 @@ interface World {
   readonly doneFails?: () => boolean
   readonly recordsFail?: () => boolean
   readonly dead?: () => 'full' | 'broken' | 'ok'
-  readonly status?: (id: string) => BatchStatus
+  readonly status?: (id: string, abandon: AbortSignal) => BatchStatus | Promise<BatchStatus>
   readonly limits?: Partial<FeederLimits>
 }
 
@@ -73,7 +73,9 @@ function setUp(world: World) {
     credentials: () => ({}),
     reloadCredentials: async () => false,
     readAnswer: () => ({ batchId: `b${batches++}` }),
-    ...(world.status && { batchStatus: async (id: string) => world.status?.(id) ?? { state: 'accepted' } }),
+    ...(world.status && {
+      batchStatus: async (id, _, abandon) => (await world.status?.(id, abandon)) ?? { state: 'accepted' },
+    }),
   }
   const transport = {
     send: async ({ body }: { body?: Uint8Array }) => {
@@ -247,6 +249,46 @@ test('an unverified batch is given up after ten minutes, whatever the clock is s
   queue.clear()
   await settled
   assert.ok(tookMs >= 600_000 && tookMs < 700_000, `given up after ${tookMs} ms`)
+})
+
+test('a stop gives up questions for batches that are never answered; those stay in the queue', async () => {
+  const asked: string[] = []
+  const { feeder, queue, received, clock } = setUp({
+    events: [event('1'), event('2')],
+    limits: { batchBytes: 1, uploadsMax: 1 },
+    status: async (id, abandon) => {
+      asked.push(id)
+      if (!abandon.aborted) await new Promise<void>(resolve => abandon.addEventListener('abort', () => resolve()))
+      return { state: 'unknown' }
+    },
+  })
+  const running = feeder.run()
+  while (asked.length === 0) await new Promise<void>(resolve => setImmediate(resolve))
+  const stoppedMs = clock.timeMs
+  await feeder.stop()
+  await running
+  assert.ok(clock.timeMs - stoppedMs < 6_000, `ended after ${clock.timeMs - stoppedMs} ms`)
+  assert.deepEqual(received, ['1', '2'])
+  assert.equal(queue.size, 2)
+  const { taken, returned } = feeder.totals()
+  assert.deepEqual({ taken, returned }, { taken: 2, returned: 2 })
+})
+
+test('a stop waits a little for the word on batches, and counts those that are accepted', async () => {
+  let stoppedMs = Infinity
+  const { feeder, queue, clock, requests } = setUp({
+    events: [event('1'), event('2')],
+    status: () => ({ state: clock.timeMs > stoppedMs + 1_000 ? 'accepted' : 'unknown' }),
+  })
+  const running = feeder.run()
+  // By then it asks every 10 s.
+  while (clock.timeMs - clockStart < 60_000) await new Promise<void>(resolve => setImmediate(resolve))
+  stoppedMs = clock.timeMs
+  await feeder.stop()
+  await running
+  assert.ok(clock.timeMs - stoppedMs < 6_000, `ended after ${clock.timeMs - stoppedMs} ms`)
+  assert.equal(queue.size, 0)
+  assert.equal(requests.length, 1)
 })
 
 test('a batch that the service loses again and again ends in the dead letters', async () => {

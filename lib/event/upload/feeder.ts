@@ -79,6 +79,8 @@ export class Feeder {
   readonly #options: FeederOptions
   readonly #clock: Clock
   readonly #stop = new AbortController()
+  /** Some time after `#stop`: what is still asked is given up. */
+  readonly #abandon = new AbortController()
   readonly #room: RecordRoom
   readonly #filling: FillingBatch<HeldEvent>
   readonly #urgent: FillingBatch<HeldEvent>
@@ -116,7 +118,10 @@ export class Feeder {
   async stop(): Promise<void> {
     this.#stop.abort()
     this.#options.uploader.stop(stopGraceMs)
+    const ended = new AbortController()
+    void this.#clock.wait(stopGraceMs, ended.signal).then(() => this.#abandon.abort())
     await this.run()
+    ended.abort()
   }
 
   /** What became of the events so far, for a log line. */
@@ -254,7 +259,14 @@ export class Feeder {
 
   async #upload(batch: readonly HeldEvent[]): Promise<void> {
     const { uploader, verify, destination, transport, log } = this.#options
-    const verifier = { destination, transport, log, clock: this.#clock, stopping: this.#stop.signal }
+    const verifier = {
+      destination,
+      transport,
+      log,
+      clock: this.#clock,
+      stopping: this.#stop.signal,
+      abandon: this.#abandon.signal,
+    }
     let rest: readonly HeldEvent[] = batch
     for (let resends = 0; rest.length > 0; resends++) {
       const outcome = await uploader.upload(rest)

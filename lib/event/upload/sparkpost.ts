@@ -33,9 +33,9 @@ export function sparkpost(endpoint: string, key: Credential, form: SparkpostForm
       const id = batchId(answer)
       return id === undefined ? {} : { batchId: id }
     },
-    batchStatus: async (id, transport) => {
+    batchStatus: async (id, transport, abandon) => {
       const ask = (url: string) =>
-        transport.send({ method: 'GET', url, headers: credentials(), answerBytesMax: statusBytesMax })
+        transport.send({ method: 'GET', url, headers: credentials(), answerBytesMax: statusBytesMax }, abandon)
       try {
         return await readStatus(id, ask, base)
       } catch {
