@@ -192,3 +192,11 @@ test('urlHost is lower case and without the port that the scheme has anyway', ()
   ]
   for (const [url, host] of cases) assert.equal(urlHost(url), host, url)
 })
+
+test('urlHost takes a name with a dot at its end for the same name', () => {
+  assert.equal(urlHost('https://track.example.com./x'), 'track.example.com')
+  assert.equal(urlHost('https://Track.Example.com.:443/x'), 'track.example.com')
+  assert.equal(urlHost('https://track.example.com.:8443'), 'track.example.com:8443')
+  assert.equal(urlHost('https://./'), undefined)
+  assert.equal(urlHost('https://.:80/'), undefined)
+})

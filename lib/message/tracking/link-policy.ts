@@ -128,7 +128,10 @@ export function judgeUrl(
   return { wrap: true, url }
 }
 
-/** Host of an http or https URL, lower case, with its port when it is not the scheme's own; undefined without a host. */
+/**
+ * Host of an http or https URL, lower case, without the dot that may end a complete name, with its port when it is not
+ * the scheme's own; undefined without a host.
+ */
 export function urlHost(url: string): string | undefined {
   const start = /^https?:\/\//i.exec(url)?.[0].length
   if (start === undefined) return undefined
@@ -137,10 +140,10 @@ export function urlHost(url: string): string | undefined {
   const authority = url.slice(start, end)
   const host = authority.slice(authority.lastIndexOf('@') + 1).toLowerCase()
   const colon = host.lastIndexOf(':')
-  if (colon === -1) return host === '' ? undefined : host
-  if (colon === 0) return undefined
-  const port = host.slice(colon + 1)
-  return port === '' || port === (start === 8 ? '443' : '80') ? host.slice(0, colon) : host
+  const name = (colon === -1 ? host : host.slice(0, colon)).replace(/\.$/, '')
+  if (name === '') return undefined
+  const port = colon === -1 ? '' : host.slice(colon + 1)
+  return port === '' || port === (start === 8 ? '443' : '80') ? name : `${name}:${port}`
 }
 
 /** Removes what readers of HTML remove from a URL: white space around it, tabs and line ends within. */
