@@ -208,3 +208,28 @@ for (const [how, kept, lost] of [
     assert.equal(await agent.metric('agent_log_gap_total'), lost.length)
   })
 }
+
+test('an expiry of many recipients with long texts is stored in as many records as it takes', async context => {
+  const agent = await agentUnderTest(context, '--from-beginning')
+  const recipients = 1_000
+  const line = (program: string, text: string) =>
+    `2026-11-21T12:00:00.000000+00:00 mx1 postfix/${program}[77]: A000000001: ${text}\n`
+  const lines = [
+    line('cleanup', `message-id=<${uuidOf(0)}@app.example>`),
+    line('qmgr', `from=<news@app.example>, size=1000, nrcpt=${recipients} (queue active)`),
+  ]
+  const reply = `host mx.example.com[192.0.2.1] said: 450 4.1.1 ${'x'.repeat(20_000)} (in reply to RCPT TO command)`
+  for (let number = 0; number < recipients; number++)
+    lines.push(
+      line(
+        'smtp',
+        `to=<r${number}@example.com>, relay=mx.example.com[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=4.1.1, status=deferred (${reply})`,
+      ),
+    )
+  lines.push(line('qmgr', 'from=<news@app.example>, status=expired, returned to sender'))
+  writeFileSync(agent.logPath, `${lines.join('')}${deliveryLines(1)}`)
+  await agent.start('--no-deferred', '--batch-events=1000')
+  await until('what follows', () => agent.endpoint.ledger.has(uuidOf(1)), 30_000)
+  assert.equal(agent.endpoint.events.length, recipients + 1)
+  assert.equal(agent.endpoint.events[0]?.smtp_description?.length, 4096)
+})

@@ -18,7 +18,7 @@ import type { EventUpload } from './event-upload.ts'
 import type { LogChunk, LogSource, Resume, SourcePosition } from './log-source.ts'
 import { eachLine } from './log-text.ts'
 import type { Outcome } from './outcome.ts'
-import { encodePending, type PendingRecord } from './pending-record.ts'
+import { encodePending, eventsOfRecord, type PendingRecord } from './pending-record.ts'
 import { RecentEvents } from './recent-events.ts'
 
 /** How often the log is looked at when nothing came, ms; and when nothing came for some time. */
@@ -210,17 +210,16 @@ export class Agent {
   async #store(id: string, events: readonly FoundEvent[], chunk: LogChunk): Promise<void> {
     const { upload, batchEvents } = this.#options
     const { position, positionAt, replayed } = chunk
-    for (let from = 0; from < events.length; from += batchEvents) {
-      const part = events.slice(from, from + batchEvents)
-      const next = events[from + batchEvents]
-      const last = part.at(-1)!
+    const found = events.map(({ event }) => event)
+    for (let from = 0; from < events.length;) {
+      const part = found.slice(from, from + eventsOfRecord(found, from, batchEvents))
+      from += part.length
+      const next = events[from]
+      const last = events[from - 1]!
       // A line with more events than one record takes is read only when the last of them is stored.
       const isRead =
         next === undefined ? position : last.end < next.end ? positionAt?.(last.end, last.lines) : undefined
-      const record: PendingRecord = {
-        events: part.map(({ event }) => event),
-        ...(isRead && { read: [id, isRead] as const }),
-      }
+      const record: PendingRecord = { events: part, ...(isRead && { read: [id, isRead] as const }) }
       if (!(await this.#append(encodePending(record)))) return
       if (isRead) this.#reached(id, isRead)
       upload.added(part.length)

@@ -12,6 +12,7 @@
  * - notifications that Postfix sends are messages too, but nobody's.
  */
 import type { CorrelatorOptions } from './correlator-options.ts'
+import { descriptionBytesMax, keptDescription } from './kept-description.ts'
 import { keptText } from './kept-text.ts'
 import type { LineVerdict } from './line-verdict.ts'
 import type { LogLine } from './log-line.ts'
@@ -271,13 +272,15 @@ export class Correlator {
     if (type === undefined) return probeWords.has(status) ? 'probe' : 'malformed'
     if (!entry) return 'orphan'
     if (entry.notification || (entry.nullSender && entry.uuid === undefined)) return 'notification'
-    const text = keptText(line, found.textFrom, found.textEnd)
+    const text = keptDescription(line, found.textFrom, found.textEnd)
     const outcome = this.#outcome(read, found, entry.queueId, status, type, text)
     const { to, origTo, relay } = outcome.log
     const before = entry.pending?.get(to, origTo)
     if (type === 'delivered' || type === 'bounced') {
       entry.pending?.delete(to, origTo)
-      if (type === 'delivered' && this.#isHop(entry, text, relay)) return 'hop'
+      // The queue id that it goes on as stands at the end of the text.
+      const whole = text.length < descriptionBytesMax / 3 ? text : keptText(line, found.textFrom, found.textEnd)
+      if (type === 'delivered' && this.#isHop(entry, whole, relay)) return 'hop'
       return this.#tell(entry, outcome)
     }
     // Kept until a final result, for an expiry names no recipient.

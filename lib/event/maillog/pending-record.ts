@@ -2,10 +2,28 @@
 import type { ApiEvent } from './api-event.ts'
 import type { SourcePosition } from './log-source.ts'
 
+/**
+ * Most bytes of events in one record. One event never takes more than half of the 1 MiB that the log of pending events
+ * allows: its line has 64 KiB, of which JSON makes six times as much at worst.
+ */
+const eventBytesMax = 256 * 1024
+
 export interface PendingRecord {
   readonly events: readonly ApiEvent[]
   /** Source and position; absent when further events of the same place follow. */
   readonly read?: readonly [id: string, position: SourcePosition]
+}
+
+/** How many of the events from a place on go into one record: at least one, at most `countMax`. */
+export function eventsOfRecord(events: readonly ApiEvent[], from: number, countMax: number): number {
+  const end = Math.min(events.length, from + countMax)
+  let bytes = 0
+  let at = from
+  for (; at < end; at++) {
+    bytes += Buffer.byteLength(JSON.stringify(events[at]))
+    if (bytes > eventBytesMax && at > from) break
+  }
+  return at - from
 }
 
 export function encodePending(record: PendingRecord): Buffer {

@@ -13,6 +13,7 @@
  * `jobId` or `envId`.
  */
 import type { DeliveryLog, DeliveryLogHooks } from './delivery-log.ts'
+import { cutDescription } from './kept-description.ts'
 import { messageUuid } from './message-uuid.ts'
 import type { OutcomeType } from './outcome.ts'
 
@@ -67,7 +68,7 @@ export class PowerMtaLog implements DeliveryLog {
       at: accountingMicros(field('timelogged')),
       recipient,
       ...(code !== undefined && { code: Number(code) }),
-      description: reply === '' ? status : reply,
+      description: cutDescription(reply === '' ? status : reply),
       log: {
         queueId: field('jobid'),
         to: recipient,
