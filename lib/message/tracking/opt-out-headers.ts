@@ -1,6 +1,7 @@
 /**
  * Headers by which the generator restricts tracking of one message, in the spellings of the services that people come
- * from. They can only switch off what the configuration switches on, and are removed on the way, as those services do.
+ * from. They can only switch off what the configuration switches on, and are removed on the way, as those services do;
+ * where the configuration switches on nothing they stay.
  */
 import type { HeaderBlock } from '../mime/header-block.ts'
 import type { TrackingSwitches } from './tracking-plan.ts'

@@ -179,8 +179,9 @@ export class MessageWrapper {
     const optOuts = applyOptOutHeaders(header, plan)
     const isSigned = plan.dkimSigned === 'pass' && header.has('dkim-signature')
     const edits: ByteEdit[] = []
-    // A signature may cover the opt-out headers.
-    if (optOuts.found && !isSigned) {
+    // With all tracking switched off the message stays as it is; and a signature may cover the opt-out headers.
+    const isWanted = plan.trackOpen || plan.trackInitialOpen || plan.trackClick || plan.trackText
+    if (optOuts.found && isWanted && !isSigned) {
       for (const field of header.fields) {
         if (isOptOutHeader(field.name))
           edits.push({ start: start + field.start, end: start + field.end, bytes: nothing })
