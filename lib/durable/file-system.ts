@@ -46,6 +46,11 @@ export const fileSystem: FileSystem = {
   },
 }
 
+/** Whether an error says that a name stands for no file: nothing, a folder, a link to itself, a socket. */
+export function isNoFile(error: unknown): boolean {
+  return ['ENOENT', 'EISDIR', 'ELOOP', 'ENXIO'].includes((error as NodeJS.ErrnoException).code ?? '')
+}
+
 function openFile(handle: FileHandle): OpenFile {
   return {
     read: async (into, position) => (await handle.read(into, 0, into.length, position)).bytesRead,

@@ -5,7 +5,8 @@
  */
 import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import type { FileSystem, OpenFile } from './file-system.ts'
+import { StartError } from '../process/start-error.ts'
+import { isNoFile, type FileSystem, type OpenFile } from './file-system.ts'
 
 const slotBytes = 20
 
@@ -23,12 +24,21 @@ export class ReleasePosition {
     this.seq = 0
   }
 
-  /** Never fails: where the file can't be read or made (on a full disk), that is tried again by `set`. */
+  /**
+   * Where the file can't be made (on a full disk), that is tried again by `set`.
+   * @throws {StartError} when it is there and can't be read: going on would send again what was released
+   */
   static async open(dir: string, files: FileSystem): Promise<ReleasePosition> {
     const position = new ReleasePosition(dir, files)
     try {
       await position.#open(await files.open(position.#path, 'update'))
-    } catch {
+    } catch (error) {
+      if (!isNoFile(error)) {
+        const { code, message } = error as NodeJS.ErrnoException
+        throw new StartError(
+          `${position.#path} can't be read (${code ?? message}): mend that and start again, or remove it to have released records again`,
+        )
+      }
       await position.#create().catch(() => undefined)
     }
     return position

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import * as fc from 'fast-check'
+import { StartError } from '../process/start-error.ts'
 import { MemoryFileSystem } from '../../test/support/memory-file-system.ts'
 import { SegmentLog, SegmentLogFull, type Damage } from './segment-log.ts'
 
@@ -12,10 +13,17 @@ function open(disk: MemoryFileSystem, onDamage: (damage: Damage) => void = () =>
   return SegmentLog.open({ dir, bytesMax: 1e6, segmentBytes: 400, files: disk.files, lock, onDamage })
 }
 
+/** Tries again where a file can't be read, as those who use a log do. */
 async function readAll(log: SegmentLog): Promise<string[]> {
   const texts: string[] = []
-  for (let after = 0; ;) {
-    const records = await log.read(after, 500)
+  for (let after = 0, failures = 0; ;) {
+    let records
+    try {
+      records = await log.read(after, 500)
+    } catch (error) {
+      if (++failures > 5) throw error
+      continue
+    }
     if (records.length === 0) return texts
     for (const { payload } of records) texts.push(payload.toString())
     after = records.at(-1)!.seq
@@ -117,9 +125,10 @@ describe('SegmentLog, after a crash', () => {
         weight: 3,
         arbitrary: fc.record({
           do: fc.constant('fault' as const),
-          operations: fc.subarray(['write', 'datasync', 'create', 'syncDirectory', 'truncate', 'unlink'], {
-            minLength: 1,
-          }),
+          operations: fc.subarray(
+            ['open', 'read', 'write', 'datasync', 'create', 'syncDirectory', 'truncate', 'unlink'],
+            { minLength: 1 },
+          ),
           code: fc.constantFrom('ENOSPC' as const, 'EIO' as const),
           times: fc.integer({ min: 1, max: 3 }),
         }),
@@ -163,7 +172,7 @@ describe('SegmentLog, after a crash', () => {
               }),
             )
           } else if (step.do === 'release') {
-            const records = await log.read(0, 1e6)
+            const records = await log.read(0, 1e6).catch(() => [])
             const last = records[Math.floor(step.share * records.length) - 1]
             if (!last) continue
             await log.release(last.seq)
@@ -195,6 +204,59 @@ describe('SegmentLog, after a crash', () => {
 })
 
 describe('SegmentLog, on a disk that fails', () => {
+  it('waits for a file that can not be read at the moment, and gives up nothing', async () => {
+    for (const operation of ['open', 'read'] as const) {
+      const disk = new MemoryFileSystem()
+      const damages: Damage[] = []
+      const log = await open(disk, damage => damages.push(damage))
+      const texts = Array.from({ length: 40 }, (_, i) => `record number ${i}`)
+      for (const text of texts) await log.append(Buffer.from(text))
+      disk.fault = what => (what === operation ? 'EMFILE' : undefined)
+      await assert.rejects(log.read(0, 1e6), /0000000000000001\.segment can't be read \(EMFILE\)/)
+      // What came before it is not held back.
+      const [, , third = ''] = disk.paths().filter(path => path.endsWith('.segment'))
+      disk.fault = (what, path) => (what === operation && path === third ? 'EIO' : undefined)
+      const before = await log.read(0, 1e6)
+      assert.equal(before.length, Number(/\d+/.exec(third)![0]) - 1)
+      await log.release(before.at(-1)!.seq)
+      await assert.rejects(log.read(0, 1e6), /EIO/)
+      disk.fault = () => undefined
+      assert.deepEqual(await readAll(log), texts.slice(before.length))
+      assert.deepEqual(damages, [])
+      await log.close()
+    }
+  })
+
+  it('does not start, and changes nothing, while a file can not be read', async () => {
+    const disk = new MemoryFileSystem()
+    const texts = Array.from({ length: 40 }, (_, i) => `record number ${i}`)
+    const first = await open(disk)
+    for (const text of texts) await first.append(Buffer.from(text))
+    await first.release(3)
+    const content = () => disk.paths().map(path => [path, disk.get(path)!.toString('hex')])
+    const before = content()
+    const segment = disk.paths().filter(path => path.endsWith('.segment'))[2]!
+    for (const [broken, code] of [
+      [segment, 'EMFILE'],
+      [segment, 'EIO'],
+      [`${dir}/released`, 'EMFILE'],
+    ] as const) {
+      for (const operation of ['open', 'read'] as const) {
+        disk.fault = (what, path) => (what === operation && path === broken ? code : undefined)
+        await assert.rejects(
+          open(disk),
+          (error: unknown) =>
+            error instanceof StartError && error.message.startsWith(`${broken} can't be read (${code}): mend that`),
+        )
+        assert.deepEqual(content(), before)
+      }
+    }
+    disk.fault = () => undefined
+    const damages: Damage[] = []
+    assert.deepEqual(await readAll(await open(disk, damage => damages.push(damage))), texts.slice(3))
+    assert.deepEqual(damages, [])
+  })
+
   it('rejects what a full disk does not take, and takes it again when there is room', async () => {
     const disk = new MemoryFileSystem()
     const log = await open(disk)

@@ -7,8 +7,9 @@
  * - a record that was released comes back only when the machine lost power before the release reached the disk, or the
  *   file `released` was damaged: then from the beginning of the oldest segment on;
  * - a record whose `append` was rejected may come back after a crash, never twice;
- * - damage costs the records that it hit and those behind them in the same segment; it is reported, what is damaged is
- *   kept as `*.corrupt-…`, and the log goes on;
+ * - damage (a checksum, length or sequence that is wrong) costs the records that it hit and those behind them in the same
+ *   segment; it is reported, what is damaged is kept as `*.corrupt-…`, and the log goes on;
+ * - a file that can't be read at the moment is not damaged: reading and starting fail, and nothing is lost;
  * - it never takes more than `bytesMax` and one segment of disk; releasing needs no space.
  *
  * Format: docs/durable-log.md.
@@ -87,16 +88,19 @@ export class SegmentLog {
 
   /**
    * Opens the log, makes it when it is not there. Damage is reported and never a reason not to start.
-   * @throws {StartError} when another live process has it open or the folder can't be written
+   * @throws {StartError} when another live process has it open, the folder can't be written or a file can't be read
    */
   static async open(options: SegmentLogOptions): Promise<SegmentLog> {
     const files = options.files ?? fileSystem
     const lock = await (options.lock ?? lockDirectory)(options.dir)
+    let released
     try {
-      const log = new SegmentLog(options, lock, await ReleasePosition.open(options.dir, files))
+      released = await ReleasePosition.open(options.dir, files)
+      const log = new SegmentLog(options, lock, released)
       await log.#recover()
       return log
     } catch (error) {
+      await released?.close()
       await lock.release()
       throw error
     }
@@ -151,6 +155,8 @@ export class SegmentLog {
   /**
    * The records behind `afterSeq` that are safe on disk and not released, oldest first: as many as fit in `bytesMax`
    * bytes of payload, at least one when there is one.
+   *
+   * @throws Error when a file can't be read at the moment (EMFILE, EIO, EACCES …); nothing is lost, try again later
    */
   read(afterSeq: number, bytesMax: number): Promise<SegmentRecord[]> {
     const result = this.#reading.then(() => this.#read(afterSeq, bytesMax))
@@ -341,15 +347,10 @@ export class SegmentLog {
       } catch (error) {
         // Released and removed while it was read.
         if (!this.#segments.includes(segment)) continue
-        seq = lastSeq + 1
-        const from = records.at(-1)?.seq ?? wanted - 1
-        this.#onDamage({
-          file: segment.path,
-          reason: (error as Error).message,
-          recordsMissing: lastSeq - Math.max(from, wanted - 1),
-          savedAs: undefined,
-        })
-        continue
+        // Says nothing about the records: they are there when the next try succeeds.
+        if (records.length > 0) break
+        const { code, message } = error as NodeJS.ErrnoException
+        throw new Error(`${segment.path} can't be read (${code ?? message})`, { cause: error })
       }
       seq = Math.max(reached.seq, seq)
       if (isFull || bytes >= bytesMax) break

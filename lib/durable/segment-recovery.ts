@@ -1,6 +1,7 @@
 /** What a start makes of the files of a segment log, whatever state they are in. */
 import { join } from 'node:path'
-import type { FileSystem, OpenFile } from './file-system.ts'
+import { StartError } from '../process/start-error.ts'
+import { isNoFile, type FileSystem, type OpenFile } from './file-system.ts'
 import { scanSegment, segmentFirstSeq, segmentPath, type Segment } from './segment.ts'
 
 /** Records that could not be read back. */
@@ -22,7 +23,7 @@ const savedBytesMax = 8 << 20
 /**
  * The segments that hold records behind `releasedSeq`, in order, cut back to what is good in them. Files of which
  * nothing is needed are removed, what is damaged is kept aside and reported.
- * @throws Error only when the folder can't be listed
+ * @throws {StartError} when the folder or a file can't be read: that may pass, and what is in it is not given up for it
  */
 export async function recoverSegments(
   dir: string,
@@ -30,7 +31,9 @@ export async function recoverSegments(
   files: FileSystem,
   onDamage: (damage: Damage) => void,
 ): Promise<Segment[]> {
-  const names = await files.list(dir)
+  const names = await files.list(dir).catch((error: unknown) => {
+    throw new StartError(`${dir} can't be listed (${reasonOf(error)}): check its owner and the disk, then start again`)
+  })
   const found = names
     .map(segmentFirstSeq)
     .filter(seq => seq !== undefined)
@@ -78,17 +81,35 @@ async function recoverSegment(
         const reason = end === 'torn' ? 'ends in the middle of a record' : 'a record is damaged'
         report(reason, await saveRest(segment, file, files))
       }
-      await file.truncate(segment.bytes)
-      await file.datasync()
+      await cut(file, offset)
     } else if (isShort && !isLast) report('its end is missing', undefined)
-    await file.close()
-    if (segment.bytes === 0) await files.unlink(segment.path)
   } catch (error) {
+    if (!isNoFile(error)) {
+      throw new StartError(
+        `${segment.path} can't be read (${reasonOf(error)}): mend that and start again, or move the file away to go on without what is in it`,
+      )
+    }
+    report(`is no file (${reasonOf(error)})`, await setAside(segment, files))
+    return
+  } finally {
     await file?.close().catch(() => undefined)
-    const savedAs = segment.bytes > 0 ? undefined : await setAside(segment, files)
-    const { code, message } = error as NodeJS.ErrnoException
-    report(`can't be read or repaired (${code ?? message})`, savedAs)
   }
+  if (segment.bytes === 0) await files.unlink(segment.path).catch(() => undefined)
+}
+
+/** Where this fails nothing is lost: what is behind the good records is never read, for a later segment begins there. */
+async function cut(file: OpenFile, length: number): Promise<void> {
+  try {
+    await file.truncate(length)
+    await file.datasync()
+  } catch {
+    // The next start tries again.
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  return code ?? message
 }
 
 /** Keeps what follows the last good record in a file of its own. */
@@ -110,7 +131,7 @@ async function saveRest(segment: Segment, file: OpenFile, files: FileSystem): Pr
   }
 }
 
-/** Takes a file out of the way that can't even be read. */
+/** Takes out of the way what bears the name of a segment and is none. */
 async function setAside(segment: Segment, files: FileSystem): Promise<string | undefined> {
   const savedAs = `${segment.path}.corrupt-0`
   return files.rename(segment.path, savedAs).then(

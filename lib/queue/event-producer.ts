@@ -12,7 +12,7 @@ import { Counter, type Registry } from 'prom-client'
 import type { TrackingEvent } from '../event/event.ts'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
-import { SegmentLog, SegmentLogFull } from '../durable/segment-log.ts'
+import { SegmentLog, SegmentLogFull, type SegmentRecord } from '../durable/segment-log.ts'
 import { createGroup } from './consumer-group.ts'
 import { appendEntries } from './grouped-write.ts'
 import { observedGauge } from './observed-gauge.ts'
@@ -77,6 +77,7 @@ export class EventProducer {
   #sending: Promise<void> = Promise.resolve()
   #isClosed = false
   #isSpillBroken = false
+  #isSpillUnreadable = false
   readonly #pushedTotal: Counter<'outcome'>
   readonly #drainedTotal: Counter
   readonly #unreadableTotal: Counter
@@ -371,8 +372,8 @@ export class EventProducer {
 
   async #drain(): Promise<void> {
     while (!this.#isClosed && this.#connection.isUsable && !this.#isQueueFull) {
-      // While Redis fails one event is enough to find out whether it still does.
-      const records = await this.#spill.read(0, this.#isBroken ? 1 : drainBytes)
+      const records = await this.#readSpill()
+      if (!records) return
       const last = records.at(-1)
       if (!last) return this.#setSpillTrouble(undefined)
       const events = records.flatMap(({ payload }) => readSpilled(payload))
@@ -384,6 +385,30 @@ export class EventProducer {
       this.#drainedTotal.inc(events.length)
       this.#unreadableTotal.inc(records.length - events.length)
     }
+  }
+
+  /** Undefined when it can't be read at the moment: the next probe tries again. */
+  async #readSpill(): Promise<SegmentRecord[] | undefined> {
+    try {
+      // While Redis fails one event is enough to find out whether it still does.
+      const records = await this.#spill.read(0, this.#isBroken ? 1 : drainBytes)
+      this.#setSpillUnreadable(undefined)
+      return records
+    } catch (error) {
+      this.#setSpillUnreadable((error as Error).message)
+      // Redis answered the probe; with nothing on disk to try it with, new events find out whether it takes them.
+      this.#succeeded()
+      return undefined
+    }
+  }
+
+  #setSpillUnreadable(reason: string | undefined): void {
+    const { log, health } = this.#options
+    health.set('spill-read', reason && `${reason}: events on disk wait until it can; nothing is lost`)
+    if (this.#isSpillUnreadable === (reason !== undefined)) return
+    this.#isSpillUnreadable = reason !== undefined
+    if (reason) log.error({ reason }, 'the spill can not be read, trying again')
+    else log.info('the spill can be read again')
   }
 }
 

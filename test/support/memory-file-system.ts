@@ -8,7 +8,16 @@ interface MemoryFile {
   synced: Buffer
 }
 
-export type Operation = 'write' | 'datasync' | 'truncate' | 'create' | 'rename' | 'unlink' | 'syncDirectory'
+export type Operation =
+  | 'open'
+  | 'read'
+  | 'write'
+  | 'datasync'
+  | 'truncate'
+  | 'create'
+  | 'rename'
+  | 'unlink'
+  | 'syncDirectory'
 
 export class MemoryFileSystem {
   #names = new Map<string, MemoryFile>()
@@ -16,7 +25,7 @@ export class MemoryFileSystem {
   #syncedNames = new Map<string, MemoryFile>()
   readonly #open = new Map<MemoryFile, number>()
   /** Decides whether an operation fails, and how. */
-  fault: (operation: Operation, path: string) => 'ENOSPC' | 'EIO' | undefined = () => undefined
+  fault: (operation: Operation, path: string) => 'ENOSPC' | 'EIO' | 'EMFILE' | undefined = () => undefined
 
   /** The content of a file; undefined when there is none. */
   get(path: string): Buffer | undefined {
@@ -68,7 +77,7 @@ export class MemoryFileSystem {
         this.#check('create', path)
         file = { written: Buffer.alloc(0), synced: Buffer.alloc(0) }
         this.#names.set(path, file)
-      }
+      } else this.#check('open', path)
       if (!file) throw failure('ENOENT')
       return this.#opened(path, file)
     },
@@ -94,7 +103,10 @@ export class MemoryFileSystem {
   #opened(path: string, file: MemoryFile): OpenFile {
     this.#open.set(file, (this.#open.get(file) ?? 0) + 1)
     return {
-      read: async (into, position) => file.written.copy(into, 0, position),
+      read: async (into, position) => {
+        this.#check('read', path)
+        return file.written.copy(into, 0, position)
+      },
       write: async (bytes, position) => {
         const fault = this.fault('write', path)
         // A full disk takes a part and only then says so.

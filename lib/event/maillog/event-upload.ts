@@ -5,7 +5,7 @@ import type { Credential } from '../upload/credential.ts'
 import { DeadLettersFull, type DeadLetters } from '../upload/dead-letters.ts'
 import type { Destination } from '../upload/destination.ts'
 import type { Uploader } from '../upload/uploader.ts'
-import type { SegmentLog } from '../../durable/segment-log.ts'
+import type { SegmentLog, SegmentRecord } from '../../durable/segment-log.ts'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
 import type { ApiEvent } from './api-event.ts'
@@ -15,6 +15,8 @@ import { decodePending } from './pending-record.ts'
 const requestsPerMinuteMax = 10_000
 const readBytesMax = 1 << 20
 const deadLetterRetryMs = 60_000
+/** Time before the log of pending events is read again when it gave nothing though there is something in it. */
+const readRetryMs = 1_000
 
 /** `POST …/custom-smtp/events` with the key in `X-SP-Event-ApiKey`. */
 export function customSmtpEvents(url: string, key: Credential): Destination<ApiEvent> {
@@ -33,8 +35,8 @@ export function customSmtpEvents(url: string, key: Credential): Destination<ApiE
 
 export interface EventUploadOptions {
   readonly pending: SegmentLog
-  readonly uploader: Uploader<ApiEvent>
-  readonly deadLetters: DeadLetters
+  readonly uploader: Pick<Uploader<ApiEvent>, 'upload' | 'stop'>
+  readonly deadLetters: Pick<DeadLetters, 'append'>
   readonly batchEvents: number
   readonly batchAgeMs: number
   readonly log: Logger
@@ -63,6 +65,7 @@ export class EventUpload {
   #readSeq: number
   #waitingEvents = 0
   #endMs = Number.POSITIVE_INFINITY
+  #isUnreadable = false
 
   constructor(options: EventUploadOptions) {
     this.#options = options
@@ -104,6 +107,7 @@ export class EventUpload {
       const batch = await this.#take()
       if (batch === undefined) {
         if (this.#stop.signal.aborted) return
+        if (this.#oldestMs !== undefined) await this.#sleep(readRetryMs)
         continue
       }
       const startedMs = performance.now()
@@ -137,7 +141,7 @@ export class EventUpload {
     const batch: Batch = { events: [], throughSeq: 0 }
     for (;;) {
       if (this.#read.length === 0) {
-        const records = await pending.read(this.#readSeq, readBytesMax)
+        const records = await this.#readPending()
         if (records.length === 0) break
         this.#read = records.map(({ seq, payload }) => ({ seq, events: [...decodePending(payload).events] }))
         this.#readSeq = records.at(-1)!.seq
@@ -160,6 +164,24 @@ export class EventUpload {
     if (batch.events.length > 0) return batch
     if (batch.throughSeq > 0) await pending.release(batch.throughSeq)
     return undefined
+  }
+
+  /** Nothing when it can't be read at the moment. */
+  async #readPending(): Promise<readonly SegmentRecord[]> {
+    const { pending, log, health } = this.#options
+    try {
+      const records = await pending.read(this.#readSeq, readBytesMax)
+      if (this.#isUnreadable) log.info('pending events can be read again')
+      this.#isUnreadable = false
+      health.set('pending', undefined)
+      return records
+    } catch (error) {
+      const reason = (error as Error).message
+      if (!this.#isUnreadable) log.error({ reason }, 'pending events can not be read, trying again')
+      this.#isUnreadable = true
+      health.set('pending', `${reason}: pending events are not sent until it can; nothing is lost`)
+      return []
+    }
   }
 
   /** False when it was stopped before all were sent. */

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import pino from 'pino'
+import { Registry } from 'prom-client'
+import { until } from '../../../test/support/process.ts'
+import { MemoryFileSystem } from '../../../test/support/memory-file-system.ts'
+import { SegmentLog, type Damage } from '../../durable/segment-log.ts'
+import { Health } from '../../process/health.ts'
+import type { ApiEvent } from './api-event.ts'
+import { EventUpload } from './event-upload.ts'
+import { encodePending } from './pending-record.ts'
+
+const eventOf = (n: number): ApiEvent => ({
+  message_id: `message ${n}`,
+  event_type: 'delivered',
+  smtp_description: '250 ok',
+  recipient: 'a@example.com',
+})
+
+async function setUp() {
+  const disk = new MemoryFileSystem()
+  const damages: Damage[] = []
+  const pending = await SegmentLog.open({
+    dir: 'pending',
+    bytesMax: 1e6,
+    segmentBytes: 1_000,
+    files: disk.files,
+    lock: async () => ({ release: async () => undefined }),
+    onDamage: damage => damages.push(damage),
+  })
+  const sent: string[] = []
+  const lines: string[] = []
+  const health = new Health()
+  const upload = new EventUpload({
+    pending,
+    uploader: {
+      upload: async events => {
+        sent.push(...events.map(event => event.message_id))
+        return { accepted: [...events], refused: [], unsent: [], batches: [] }
+      },
+      stop: () => undefined,
+    },
+    deadLetters: { append: async () => assert.fail('no event is refused') },
+    batchEvents: 10,
+    batchAgeMs: 5,
+    log: pino({}, { write: (line: string) => lines.push(line) }),
+    health,
+    metrics: new Registry(),
+  })
+  let made = 0
+  const add = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      await pending.append(encodePending({ events: [eventOf(made++)] }))
+      upload.added(1)
+    }
+  }
+  const messages = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `message ${from + i}`)
+  const segments = () => disk.paths().filter(path => path.endsWith('.segment'))
+  return { disk, damages, pending, sent, lines, health, upload, add, messages, segments }
+}
+
+describe('EventUpload', () => {
+  it('waits for pending events that can not be read at the moment, without spinning, and sends them all', async () => {
+    const { disk, damages, pending, sent, lines, health, upload, add, messages } = await setUp()
+    await add(30)
+    let tries = 0
+    disk.fault = operation => {
+      if (operation !== 'open') return undefined
+      tries++
+      return 'EMFILE'
+    }
+    upload.start()
+    await until('health to say so', () => /EMFILE.*nothing is lost/.test(health.report().reasons['pending'] ?? ''))
+    await until('a second try', () => tries > 1)
+    assert.ok(tries <= 3, `${tries} tries`)
+    assert.equal(lines.filter(line => line.includes('can not be read')).length, 1)
+    disk.fault = () => undefined
+    await until('all to be released', () => pending.firstSeq === 31)
+    assert.deepEqual(sent, messages(0, 30))
+    assert.deepEqual(health.report().reasons, {})
+    assert.deepEqual(damages, [])
+    await upload.close(1_000)
+  })
+})
