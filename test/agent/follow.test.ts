@@ -233,3 +233,34 @@ test('an expiry of many recipients with long texts is stored in as many records 
   assert.equal(agent.endpoint.events.length, recipients + 1)
   assert.equal(agent.endpoint.events[0]?.smtp_description?.length, 4096)
 })
+
+test('two members of an alias count both, and once each, also after a crash and from damaged state', async context => {
+  const agent = await agentUnderTest(context, '--from-beginning')
+  agent.endpoint.answer = () => ({ status: 503 })
+  const line = (program: string, text: string) => `Nov 21 12:00:00 mx1 postfix/${program}[77]: A000000001: ${text}\n`
+  const delivered = (to: string) =>
+    line(
+      'smtp',
+      `to=<${to}>, orig_to=<staff@app.example>, relay=mx.example.com[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)`,
+    )
+  writeFileSync(
+    agent.logPath,
+    [
+      line('cleanup', `message-id=<${uuidOf(0)}@app.example>`),
+      line('qmgr', 'from=<news@app.example>, size=1000, nrcpt=2 (queue active)'),
+      delivered('ann@example.com'),
+      delivered('bob@example.com'),
+    ].join(''),
+  )
+  const killed = await agent.start()
+  await until('both to be stored', async () => (await agent.metric('agent_events_total{type="delivered"}')) === 2)
+  killed.kill('SIGKILL')
+  await killed.exited
+  // Without its cursor it reads the log again; what it had stored is still there.
+  writeFileSync(`${agent.stateDir}/cursor`, 'damaged')
+  agent.endpoint.answer = () => undefined
+  await agent.start()
+  appendFileSync(agent.logPath, deliveryLines(1))
+  await until('what follows', () => agent.endpoint.ledger.has(uuidOf(1)))
+  assert.equal(agent.endpoint.ledger.get(uuidOf(0)), 2)
+})

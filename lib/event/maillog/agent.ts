@@ -17,7 +17,7 @@ import type { DeliveryLog } from './delivery-log.ts'
 import type { EventUpload } from './event-upload.ts'
 import type { LogChunk, LogSource, Resume, SourcePosition } from './log-source.ts'
 import { eachLine } from './log-text.ts'
-import type { Outcome } from './outcome.ts'
+import { originOf, type Outcome } from './outcome.ts'
 import { encodePending, eventsOfRecord, type PendingRecord } from './pending-record.ts'
 import { RecentEvents } from './recent-events.ts'
 
@@ -48,6 +48,7 @@ export interface AgentOptions {
 /** An event, and where in its chunk the line that it comes from ends. */
 interface FoundEvent {
   readonly event: ApiEvent
+  readonly origin: string
   readonly end: number
   readonly lines: number
 }
@@ -111,8 +112,8 @@ export class Agent {
   }
 
   /** Events that an earlier run took over and has not sent yet. */
-  remember(events: readonly ApiEvent[]): void {
-    for (const event of events) this.#recent.add(event)
+  remember({ events, origins }: PendingRecord): void {
+    for (const [index, event] of events.entries()) this.#recent.add(event, origins?.[index] ?? '')
   }
 
   /** Adds a source; call before `start` or while it runs. */
@@ -178,7 +179,7 @@ export class Agent {
       const verdict = deliveryLog.read(line, whole, chunk.latestMs)
       verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1)
       if (this.#outcomes.length === 0) return
-      for (const event of this.#fresh(this.#outcomes, chunk.replayed)) events.push({ event, end, lines })
+      for (const fresh of this.#fresh(this.#outcomes, chunk.replayed)) events.push({ ...fresh, end, lines })
       this.#outcomes = []
     })
     for (const [verdict, count] of verdicts) this.#lines.inc({ verdict }, count)
@@ -189,18 +190,19 @@ export class Agent {
   }
 
   /** The events that are not known yet. */
-  #fresh(outcomes: readonly Outcome[], replayed: boolean): ApiEvent[] {
-    const events: ApiEvent[] = []
+  #fresh(outcomes: readonly Outcome[], replayed: boolean): Pick<FoundEvent, 'event' | 'origin'>[] {
+    const events: Pick<FoundEvent, 'event' | 'origin'>[] = []
     for (const outcome of outcomes) {
       if (outcome.type === 'deferred' && !this.#options.reportDeferred) continue
       const event = apiEvent(outcome)
-      if (!this.#recent.add(event)) {
+      const origin = originOf(outcome)
+      if (!this.#recent.add(event, origin)) {
         if (!replayed) this.#repeats.inc()
         continue
       }
       if (replayed) continue
       this.#events.inc({ type: outcome.type })
-      events.push(event)
+      events.push({ event, origin })
     }
     const last = outcomes.at(-1)
     if (last && Number.isFinite(last.at)) this.#lagSeconds = Math.max(0, Date.now() / 1000 - last.at / 1e6)
@@ -210,16 +212,19 @@ export class Agent {
   async #store(id: string, events: readonly FoundEvent[], chunk: LogChunk): Promise<void> {
     const { upload, batchEvents } = this.#options
     const { position, positionAt, replayed } = chunk
-    const found = events.map(({ event }) => event)
     for (let from = 0; from < events.length;) {
-      const part = found.slice(from, from + eventsOfRecord(found, from, batchEvents))
+      const part = events.slice(from, from + eventsOfRecord(events, from, batchEvents))
       from += part.length
       const next = events[from]
       const last = events[from - 1]!
       // A line with more events than one record takes is read only when the last of them is stored.
       const isRead =
         next === undefined ? position : last.end < next.end ? positionAt?.(last.end, last.lines) : undefined
-      const record: PendingRecord = { events: part, ...(isRead && { read: [id, isRead] as const }) }
+      const record: PendingRecord = {
+        events: part.map(({ event }) => event),
+        origins: part.map(({ origin }) => origin),
+        ...(isRead && { read: [id, isRead] as const }),
+      }
       if (!(await this.#append(encodePending(record)))) return
       if (isRead) this.#reached(id, isRead)
       upload.added(part.length)

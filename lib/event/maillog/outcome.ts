@@ -29,3 +29,8 @@ export interface OutcomeSource {
   /** The word in the log: `sent`, `bounced`, `deferred`, `SOFTBOUNCE`, `expired`, `force-expired`. */
   readonly status: string
 }
+
+/** What tells the line of one result from that of another which says the same of the same recipient. */
+export function originOf({ recipient, log }: Pick<Outcome, 'recipient' | 'log'>): string {
+  return log.to === recipient ? log.queueId : `${log.queueId} ${log.to}`
+}

@@ -17,12 +17,14 @@ const event = (recipient: string, description: string): ApiEvent => ({
 
 /** Writes events as records and reads them back. */
 function records(events: readonly ApiEvent[], countMax: number) {
+  const found = events.map((one, number) => ({ event: one, origin: `A${number} <"€>` }))
   const read = ['/var/log/mail.log', { lines: 7, place: { offset: 1 } }] as const
   const all: Buffer[] = []
   for (let from = 0; from < events.length;) {
-    const part = events.slice(from, from + eventsOfRecord(events, from, countMax))
+    const part = found.slice(from, from + eventsOfRecord(found, from, countMax))
     from += part.length
-    all.push(encodePending({ events: part, ...(from === events.length && { read }) }))
+    const [stored, origins] = [part.map(one => one.event), part.map(one => one.origin)]
+    all.push(encodePending({ events: stored, origins, ...(from === events.length && { read }) }))
   }
   return { all, decoded: all.map(payload => decodePending(payload)), read }
 }
@@ -38,6 +40,7 @@ test('records of pending events come back as they were, no more events in one th
     decoded.map(record => record.events.length),
     [10, 10, 5],
   )
+  assert.deepEqual(decoded[2]?.origins?.[4], 'A24 <"€>')
   assert.deepEqual(decoded[2]?.read, read)
   assert.equal(decoded[1]?.read, undefined)
 })

@@ -1,6 +1,7 @@
 /**
  * Events that were taken over lately, so that a log that is read again (after a truncation, or from damaged state) does not
- * report them twice. The ingestion API has no event id: all that an event says is its identity.
+ * report them twice. The ingestion API has no event id: an event is known by all that it says, and by the queue id and the
+ * address that its line names. An alias with two members makes two events that say the same.
  */
 import { randomInt } from 'node:crypto'
 import type { ApiEvent } from './api-event.ts'
@@ -17,11 +18,14 @@ export class RecentEvents {
     this.#max = max
   }
 
-  /** Remembers it; whether it was new. Two that differ are taken for one in 10^15 cases once. */
-  add(event: ApiEvent): boolean {
+  /**
+   * Remembers it; whether it was new. Two that differ are taken for one in 10^15 cases once.
+   * @param origin of the line that it comes from, as `originOf` gives it
+   */
+  add(event: ApiEvent, origin: string): boolean {
     const { message_id, event_type, timestamp, recipient, smtp_code, smtp_description } = event
     const digest = digest53(
-      `${message_id}${event_type}${timestamp}${recipient} ${smtp_code} ${smtp_description}`,
+      `${message_id}${event_type}${timestamp}${recipient} ${smtp_code} ${smtp_description} ${origin}`,
       this.#seed,
     )
     if (this.#newer.has(digest) || this.#older.has(digest)) return false

@@ -143,8 +143,9 @@ async function recall(pending: SegmentLog, agent: Agent): Promise<Positions> {
     const last = records.at(-1)
     if (!last) return positions
     for (const { payload } of records) {
-      const { events, read } = decodePending(payload)
-      agent.remember(events)
+      const record = decodePending(payload)
+      agent.remember(record)
+      const { read } = record
       if (read) positions[read[0]] = read[1]
     }
     after = last.seq
