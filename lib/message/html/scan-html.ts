@@ -16,9 +16,10 @@ export interface HtmlAttribute {
   readonly valueEnd: number
 }
 
-/** The start tag of an `a` or `area` element. */
+/** The start tag of an `a` or `area` element, or of another one that was asked for. */
 export interface LinkTag {
-  readonly name: 'a' | 'area'
+  /** Lower case. */
+  readonly name: string
   readonly start: number
   readonly end: number
   /** Those that were asked for, in order of appearance; of several with one name the first. */
@@ -97,17 +98,20 @@ export class AttributeNames {
   }
 }
 
+const linkElements: ReadonlySet<string> = new Set(['a', 'area'])
 const hrefOnly = new AttributeNames(['href'])
 
 /**
  * @param bytes the same text as bytes, where the caller has it
  * @param names of the attributes of links that are read; by default `href` alone
+ * @param elements lower case names of those that are taken for links
  */
 export function scanHtml(
   html: string,
   linksMax = Number.MAX_SAFE_INTEGER,
   bytes: Uint8Array = bytesOf(html),
   names: AttributeNames = hrefOnly,
+  elements: ReadonlySet<string> = linkElements,
 ): HtmlScan {
   const links: LinkTag[] = []
   const comments = new CommentEnds(html)
@@ -127,8 +131,10 @@ export function scanHtml(
     if (isLetter(next)) {
       const nameEnd = tagNameEnd(bytes, open + 1)
       const name =
-        contentStart === -1 || mayMatter(next, nameEnd - open - 1) ? html.slice(open + 1, nameEnd).toLowerCase() : ''
-      if (name === 'a' || name === 'area') {
+        contentStart === -1 || elements !== linkElements || mayMatter(next, nameEnd - open - 1)
+          ? html.slice(open + 1, nameEnd).toLowerCase()
+          : ''
+      if (elements.has(name)) {
         const read = readAttributes(html, bytes, nameEnd, names)
         at = read?.end ?? -1
         if (read && links.length < linksMax) links.push({ name, start: open, ...read })

@@ -3,6 +3,7 @@ import { afterPreheader } from '../html/preheader.ts'
 import { scanHtml } from '../html/scan-html.ts'
 import type { Edit } from '../mime/edit.ts'
 import { judgeLink, judgeUrl, linkAttributes, type LinkContext } from './link-policy.ts'
+import { ownPixels } from './own-pixels.ts'
 import { ampPixel, htmlPixel } from './pixel.ts'
 import { textLinks } from './text-links.ts'
 import type { LinkRequest, TrackingSwitches } from './tracking-plan.ts'
@@ -63,14 +64,16 @@ export function htmlEdits(
     tally.links++
   }
   if (!tracking.withPixels) return edits
-  if (switches.trackInitialOpen) {
-    const place = scan.bodyStart === undefined ? scan.contentStart : afterPreheader(html, scan.bodyStart, bytes)
-    insert(edits, pixelEdit(html, place, context.amp ? 'amp_initial_open' : 'initial_open', tracking))
+  const top = scan.bodyStart === undefined ? scan.contentStart : afterPreheader(html, scan.bodyStart, bytes)
+  const bottom = scan.bodyEnd ?? scan.end
+  const own = ownPixels(html, bytes, { top, bottom }, context.trackingHost, context.amp)
+  if (own.initialOpen || own.open) tally.keepPixels()
+  if (switches.trackInitialOpen && !own.initialOpen) {
+    insert(edits, pixelEdit(html, top, context.amp ? 'amp_initial_open' : 'initial_open', tracking))
     tally.pixels++
   }
-  if (switches.trackOpen) {
-    const place = scan.bodyEnd ?? scan.end
-    insert(edits, pixelEdit(html, place, context.amp ? 'amp_open' : 'open', tracking))
+  if (switches.trackOpen && !own.open) {
+    insert(edits, pixelEdit(html, bottom, context.amp ? 'amp_open' : 'open', tracking))
     tally.pixels++
   }
   return edits

@@ -333,6 +333,30 @@ test('wrapping twice is wrapping once', () => {
   assert.deepEqual(twice.report.skipped, { 'tracking-host': 1 })
 })
 
+test('wrapping twice adds no second pixel', () => {
+  const parts = `--b\nContent-Type: text/x-amp-html\n\n${page}\n--b\nContent-Type: text/html\n\n${page}\n--b\nContent-Type: text/html\n\n${page}\n--b--\n`
+  const messages = [
+    html('Content-Type: text/html\n', page),
+    html('Content-Type: text/html\n', 'x\n'),
+    html('Content-Type: text/html\n', `<body>${'x'.repeat(950)}</body>\n`),
+    html('Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n', '<body>x</body>\n'),
+    html('Content-Type: multipart/alternative; boundary=b\n', parts),
+  ]
+  for (const message of messages) {
+    for (const plan of [{}, { trackInitialOpen: true }, { trackOpen: false, trackInitialOpen: true }]) {
+      const once = wrapped(message, { plan })
+      assert.ok(once.report.pixels > 0)
+      const twice = wrapped(once.bytes, { plan })
+      assert.equal(twice.text, once.text)
+      assert.equal(twice.report.pixels, 0)
+    }
+  }
+  // The other kind still comes.
+  const open = wrapped(messages[0] ?? '')
+  assert.equal(wrapped(open.bytes, { plan: { trackInitialOpen: true } }).report.pixels, 1)
+  assert.equal(wrapped(html('Content-Type: text/html\n', '<img src="https://other.example/"><p>')).report.pixels, 1)
+})
+
 test('the initial pixel stands behind body and preheader', () => {
   const body = '<body bgcolor="#fff">\n<div style="display:none">Preview</div>\n<p>Hello</p></body>\n'
   const { text } = wrapped(html('Content-Type: text/html\n', body), { plan: { trackInitialOpen: true } })

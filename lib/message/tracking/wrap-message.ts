@@ -272,7 +272,7 @@ export class MessageWrapper {
       tally,
     )
     this.#tally.add(tally)
-    if (tally.pixels > 0 && text.kind === 'html') this.#hasPixels = true
+    if ((tally.pixels > 0 || tally.keptPixels) && text.kind === 'html') this.#hasPixels = true
     if (!changed) {
       this.#handOnEdited(text.headerEdits)
       return

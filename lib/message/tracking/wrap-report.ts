@@ -45,10 +45,20 @@ export class WrapTally implements WrapReport {
   readonly skipped: Partial<Record<SkipReason | PartSkipReason, number>> = {}
   failure?: string
   #urlBytes = 0
+  #keptPixels = false
 
   /** URLs that were looked at, as they are written, in bytes. */
   get urlBytes(): number {
     return this.#urlBytes
+  }
+
+  /** Whether a pixel was there already. */
+  get keptPixels(): boolean {
+    return this.#keptPixels
+  }
+
+  keepPixels(): void {
+    this.#keptPixels = true
   }
 
   addUrlBytes(count: number): void {
@@ -64,6 +74,7 @@ export class WrapTally implements WrapReport {
     this.links += part.links
     this.pixels += part.pixels
     this.#urlBytes += part.#urlBytes
+    this.#keptPixels ||= part.#keptPixels
     for (const [reason, count] of Object.entries(part.skipped) as [SkipReason | PartSkipReason, number][]) {
       this.skipped[reason] = (this.skipped[reason] ?? 0) + count
     }

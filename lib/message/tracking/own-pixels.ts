@@ -1,0 +1,58 @@
+/** Pixels that a document has already: wrapping twice is wrapping once. */
+import { decodeAttributeValue } from '../html/attribute-value.ts'
+import { AttributeNames, scanHtml } from '../html/scan-html.ts'
+import { urlHost } from './link-policy.ts'
+
+export interface OwnPixels {
+  readonly initialOpen: boolean
+  readonly open: boolean
+}
+
+/** Pictures that are looked at, at most. */
+const picturesMax = 5000
+const none: OwnPixels = { initialOpen: false, open: false }
+const source = new AttributeNames(['src'])
+const img: ReadonlySet<string> = new Set(['img'])
+const ampPixel: ReadonlySet<string> = new Set(['amp-pixel'])
+
+export interface PixelPlaces {
+  /** Where each would be put. */
+  readonly top: number
+  readonly bottom: number
+}
+
+/**
+ * Pictures of the tracking host: one that stands where the first pixel would go is that one, any other is the last one.
+ *
+ * @param html one character a byte
+ */
+export function ownPixels(
+  html: string,
+  bytes: Uint8Array,
+  places: PixelPlaces,
+  trackingHost: string | undefined,
+  amp: boolean,
+): OwnPixels {
+  // Nearly no message is wrapped twice.
+  if (trackingHost === undefined || !html.toLowerCase().includes(trackingHost.replace(/:\d+$/, ''))) return none
+  const { links: pictures } = scanHtml(html, picturesMax, bytes, source, amp ? ampPixel : img)
+  let initialOpen = false
+  let open = false
+  for (const { start, end, attributes } of pictures) {
+    if (urlHost(decodeAttributeValue(attributes[0]?.value ?? '')) !== trackingHost) continue
+    const isTop =
+      start >= places.top &&
+      start < places.top + spanCharsMax &&
+      /^\s*<span\s*>\s*$/.test(html.slice(places.top, start))
+    const isBottom =
+      end <= places.bottom &&
+      end > places.bottom - spanCharsMax &&
+      /^\s*(?:<\/amp-pixel>)?<\/span>\s*$/.test(html.slice(end, places.bottom))
+    initialOpen ||= isTop
+    open ||= !isTop || isBottom
+  }
+  return { initialOpen, open }
+}
+
+/** Longest markup of ours before or behind a pixel, in characters. */
+const spanCharsMax = 40
