@@ -62,6 +62,9 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
   readonly #perAddress = new Map<string, number>()
   readonly #authFailures = new Map<string, { count: number; since: number }>()
   readonly #moreServers: Server[] = []
+  /** Tells the sessions of processes apart. */
+  readonly #idPrefix = randomBytes(5).toString('hex')
+  #connected = 0
   #whenEmpty: (() => void) | undefined
 
   constructor(options: RelayServerOptions) {
@@ -107,6 +110,12 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
 
   get stressed(): boolean {
     return this.#sessions.size >= this.context.limits.connectionsMax * 0.8
+  }
+
+  /** PROXY headers are not read here. Sessions are numbered, which costs less than the random bytes of the original. */
+  override _handleProxy(_socket: Socket, callback: (error: Error | null, options?: { id: string }) => void): void {
+    const id = `${this.#idPrefix}-${(++this.#connected).toString(36)}`
+    setImmediate(() => callback(null, { id }))
   }
 
   override connect(socket: Socket, options?: SMTPConnectionOptions | null): void {

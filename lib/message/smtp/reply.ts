@@ -16,6 +16,7 @@ export function localReply(code: number, enhanced: string, text: string): Reply 
 
 /** The bytes of a reply, as a latin1 string with CRLF at the end of each line. */
 export function formatReply({ code, lines }: Reply): string {
+  if (lines.length === 1) return `${code} ${lines[0]}\r\n`
   const last = lines.length - 1
   return lines.map((line, index) => `${code}${index < last ? '-' : ' '}${line}\r\n`).join('')
 }

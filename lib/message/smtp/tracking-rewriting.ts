@@ -1,5 +1,5 @@
 /** Wraps messages on their way through, stamps their ids, and counts what was done. */
-import { randomUUID } from 'node:crypto'
+import { randomFillSync, randomUUID } from 'node:crypto'
 import { Counter, type Registry } from 'prom-client'
 import type { LinkKeys } from '../../link/keys.ts'
 import { linkUrl } from '../../link/link-url.ts'
@@ -21,6 +21,23 @@ export interface TrackingSettings extends TrackingSwitches {
 }
 
 const nothing: TrackingSwitches = { trackOpen: false, trackInitialOpen: false, trackClick: false, trackText: false }
+
+/** Random bytes for message ids, fetched for many at a time. */
+class IdRandom {
+  readonly #bytes = Buffer.alloc(4096)
+  #at = this.#bytes.length
+
+  /** Four bytes that nobody else gets; they change when more are taken. */
+  take(): Uint8Array {
+    if (this.#at === this.#bytes.length) {
+      randomFillSync(this.#bytes)
+      this.#at = 0
+    }
+    this.#at += 4
+    return this.#bytes.subarray(this.#at - 4, this.#at)
+  }
+}
+const idRandom = new IdRandom()
 
 export class TrackingRewriting implements Rewriting {
   readonly #settings: TrackingSettings
@@ -60,7 +77,7 @@ export class TrackingRewriting implements Rewriting {
       const identity = messageIdentity(header)
       stamped = {
         identity,
-        messageId: identity.messageId ?? newMessageId(Date.now()),
+        messageId: identity.messageId ?? newMessageId(Date.now(), idRandom.take()),
         uuid: identity.uuid ?? randomUUID(),
       }
       return this.#plan(stamped, copy.stampOnly ?? false)
