@@ -57,9 +57,9 @@ export function forgetRunningState(file: string): void {
 /** Sends SIGTERM, waits, sends SIGKILL to what is still there. Only ever to the very process that was recorded. */
 export async function endProcess(identity: ProcessIdentity, waitMs: number): Promise<void> {
   signal(identity, 'SIGTERM')
-  const deadline = Date.now() + waitMs
+  const deadline = performance.now() + waitMs
   while (isAlive(identity)) {
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       signal(identity, 'SIGKILL')
       return
     }

@@ -100,7 +100,7 @@ export class Supervisor {
     })
     closeSync(output)
     child.process = running
-    child.startedAtMs = Date.now()
+    child.startedAtMs = performance.now()
     running.once('error', error => this.#report(`${plan.name} can't be started: ${error.message}`))
     running.once('exit', (code, signal) => this.#ended(child, running, signal ?? `exit code ${code}`))
     this.#record()
@@ -111,7 +111,7 @@ export class Supervisor {
     child.process = undefined
     this.#record()
     if (this.#stopping || !this.#steady) return
-    if (Date.now() - child.startedAtMs > steadyMs) child.backoffMs = backoffMsMin
+    if (performance.now() - child.startedAtMs > steadyMs) child.backoffMs = backoffMsMin
     const waitMs = child.backoffMs
     child.backoffMs = Math.min(child.backoffMs * 2, backoffMsMax)
     this.#report(
@@ -128,7 +128,7 @@ export class Supervisor {
 
   async #untilHealthy(child: Child): Promise<void> {
     const { plan } = child
-    const deadline = Date.now() + healthyMsMax
+    const deadline = performance.now() + healthyMsMax
     for (;;) {
       if (this.#stopping) return
       if (child.process === undefined) {
@@ -136,7 +136,7 @@ export class Supervisor {
       }
       const trouble = await probe(plan, child.process.pid)
       if (trouble === undefined) return
-      if (Date.now() > deadline)
+      if (performance.now() > deadline)
         throw new ChildFailed(`${plan.name} is not healthy after a minute: ${trouble}; log: ${plan.logFile}`)
       await new Promise(resolve => setTimeout(resolve, probeEveryMs))
     }
