@@ -204,6 +204,67 @@ describe('SegmentLog, after a crash', () => {
 })
 
 describe('SegmentLog, on a disk that fails', () => {
+  it('reports damage that it meets once, passes it, and appends elsewhere', async () => {
+    for (const damagedRecord of [1, 6, 10]) {
+      const disk = new MemoryFileSystem()
+      const damages: Damage[] = []
+      const log = await open(disk, damage => damages.push(damage))
+      for (let i = 1; i <= 10; i++) await log.append(Buffer.from(`record ${i % 10}`))
+      disk.get(firstSegment)![(damagedRecord - 1) * 24 + 20]! ^= 1
+      const good = Array.from({ length: damagedRecord - 1 }, (_, i) => `record ${i + 1}`)
+      assert.deepEqual(await readAll(log), good)
+      await log.append(Buffer.from('fresh'))
+      assert.deepEqual(await readAll(log), [...good, 'fresh'])
+      assert.deepEqual(
+        damages.map(({ file, recordsMissing }) => ({ file, recordsMissing })),
+        [{ file: firstSegment, recordsMissing: 11 - damagedRecord }],
+      )
+      assert.equal(disk.get(damages[0]!.savedAs ?? '')?.length, (11 - damagedRecord) * 24)
+      await log.release(11)
+      assert.equal(log.firstSeq, 12)
+      assert.deepEqual(await readAll(log), [])
+      assert.equal(disk.get(firstSegment), undefined)
+      assert.equal(disk.unlinkedBytes, 0)
+    }
+  })
+
+  it('takes a file that somebody removed for lost, but not one whose whole folder is away', async () => {
+    const disk = new MemoryFileSystem()
+    const damages: Damage[] = []
+    const log = await open(disk, damage => damages.push(damage))
+    const texts = Array.from({ length: 40 }, (_, i) => `record number ${i}`)
+    for (const text of texts) await log.append(Buffer.from(text))
+    const [first = '', second = '', third = ''] = disk.paths().filter(path => path.endsWith('.segment'))
+    const names = disk.paths()
+    const contents = names.map(path => disk.get(path)!)
+    for (const path of names) await disk.files.unlink(path)
+    await assert.rejects(log.read(0, 1e6), /ENOENT/)
+    for (const [index, path] of names.entries()) if (path !== second) disk.set(path, contents[index]!)
+    const [from, to] = [second, third].map(path => Number(/\d+/.exec(path)![0]) - 1)
+    assert.deepEqual(await readAll(log), [...texts.slice(0, from), ...texts.slice(to)])
+    assert.deepEqual(
+      damages.map(({ file, recordsMissing }) => ({ file, recordsMissing })),
+      [{ file: second, recordsMissing: to! - from! }],
+    )
+    assert.ok(disk.get(first))
+  })
+
+  it('has nothing left when all but the damage was released, also after a restart', async () => {
+    for (const damagedRecord of [1, 6]) {
+      const disk = new MemoryFileSystem()
+      const log = await open(disk)
+      for (let i = 0; i < 10; i++) await log.append(Buffer.from(`record ${i}`))
+      disk.get(firstSegment)![(damagedRecord - 1) * 24 + 20]! ^= 1
+      await log.release((await log.read(0, 1e6)).at(-1)?.seq ?? 0)
+      assert.equal(log.firstSeq, 11)
+      const damages: Damage[] = []
+      const again = await open(disk.survive(), damage => damages.push(damage))
+      assert.equal(again.firstSeq, 11)
+      assert.equal(await again.append(Buffer.from('next')), 11)
+      assert.deepEqual(damages, [])
+    }
+  })
+
   it('waits for a file that can not be read at the moment, and gives up nothing', async () => {
     for (const operation of ['open', 'read'] as const) {
       const disk = new MemoryFileSystem()

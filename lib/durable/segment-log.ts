@@ -14,12 +14,13 @@
  *
  * Format: docs/durable-log.md.
  */
+import { basename } from 'node:path'
 import { lockDirectory, type DirectoryLock } from './directory-lock.ts'
 import { fileSystem, type FileSystem, type OpenFile } from './file-system.ts'
 import { ReleasePosition } from './release-position.ts'
-import { recoverSegments, type Damage } from './segment-recovery.ts'
+import { recoverSegments, saveRest, type Damage } from './segment-recovery.ts'
 import { SegmentReader } from './segment-reader.ts'
-import { segmentPath, type Segment } from './segment.ts'
+import { segmentPath, type Segment, type SegmentPlace } from './segment.ts'
 import { encodeRecord, payloadBytesMax, recordHeaderBytes, type SegmentRecord } from './segment-record.ts'
 
 export type { SegmentRecord } from './segment-record.ts'
@@ -49,6 +50,7 @@ interface Waiting {
   readonly reject: (error: Error) => void
 }
 
+const damagedLater = 'a record was damaged after it had been stored'
 const defaultSegmentBytes = 4 << 20
 /** Most that is written before an fdatasync, in bytes. */
 const groupBytesMax = 1 << 20
@@ -308,8 +310,9 @@ export class SegmentLog {
     let isSynced = false
     for (;;) {
       const segment = this.#segments[0]
-      if (!segment || segment.lastSeq > this.#released.seq) return
-      if (segment === this.#active?.segment && segment.bytes <= activeBytesMin) return
+      // One without a good record is needed by nobody.
+      if (!segment || segment.lastSeq > Math.max(this.#released.seq, segment.firstSeq - 1)) break
+      if (segment === this.#active?.segment && segment.bytes <= activeBytesMin) break
       // Else a power failure could leave neither the file nor the position, and sequences would be given twice.
       if (!isSynced) await this.#released.sync().catch(() => undefined)
       isSynced = true
@@ -322,6 +325,8 @@ export class SegmentLog {
       // A file that is open keeps its space, and a reader that has nothing to read would keep it for ever.
       if (this.#reader.segment === segment) await this.#reader.close()
     }
+    // What was damaged behind the last good record is done with too.
+    if (this.firstSeq - 1 > this.#released.seq) await this.#released.set(this.firstSeq - 1).catch(() => undefined)
   }
 
   async #read(afterSeq: number, bytesMax: number): Promise<SegmentRecord[]> {
@@ -347,6 +352,10 @@ export class SegmentLog {
       } catch (error) {
         // Released and removed while it was read.
         if (!this.#segments.includes(segment)) continue
+        if (await this.#isMissing(segment)) {
+          await this.#giveUp(segment, { offset: 0, seq: segment.firstSeq }, wanted, 'somebody removed it')
+          continue
+        }
         // Says nothing about the records: they are there when the next try succeeds.
         if (records.length > 0) break
         const { code, message } = error as NodeJS.ErrnoException
@@ -354,19 +363,42 @@ export class SegmentLog {
       }
       seq = Math.max(reached.seq, seq)
       if (isFull || bytes >= bytesMax) break
-      if (reached.seq <= lastSeq) {
-        seq = lastSeq + 1
-        this.#onDamage({
-          file: segment.path,
-          reason: 'a record was damaged after it had been stored',
-          recordsMissing: lastSeq - Math.max(reached.seq, wanted) + 1,
-          savedAs: undefined,
-        })
-      }
+      if (reached.seq <= lastSeq) await this.#giveUp(segment, reached, wanted, damagedLater)
     }
     // It may have been removed while it was opened.
     if (this.#reader.segment && !this.#segments.includes(this.#reader.segment)) await this.#reader.close()
     return records
+  }
+
+  /** Whether the file is gone for good: the folder is there with the rest, not unmounted. */
+  async #isMissing({ path }: Segment): Promise<boolean> {
+    const names = await this.#files.list(this.#dir).catch((): string[] => [])
+    return names.includes('released') && !names.includes(basename(path))
+  }
+
+  /** Lets go of what is behind the last good record of a segment; nothing more is appended there. */
+  #giveUp(
+    segment: Segment,
+    { offset, seq }: Pick<SegmentPlace, 'offset' | 'seq'>,
+    wanted: number,
+    reason: string,
+  ): Promise<void> {
+    return this.#exclusively(async () => {
+      if (!this.#segments.includes(segment)) return
+      if (segment === this.#active?.segment) {
+        await this.#active.file.close().catch(() => undefined)
+        this.#active = undefined
+      }
+      const recordsMissing = segment.lastSeq - Math.max(seq, wanted) + 1
+      segment.lastSeq = seq - 1
+      this.#onDamage({
+        file: segment.path,
+        reason,
+        recordsMissing,
+        savedAs: await saveRest(segment.path, offset, this.#files),
+      })
+      await this.#removeReleased(0)
+    })
   }
 }
 

@@ -1,5 +1,5 @@
 /** What a start makes of the files of a segment log, whatever state they are in. */
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { StartError } from '../process/start-error.ts'
 import { isNoFile, type FileSystem, type OpenFile } from './file-system.ts'
 import { scanSegment, segmentFirstSeq, segmentPath, type Segment } from './segment.ts'
@@ -79,7 +79,7 @@ async function recoverSegment(
       // A write that was torn at the end of the last segment was never acknowledged: nothing is missing.
       if (!isLast || end === 'damaged') {
         const reason = end === 'torn' ? 'ends in the middle of a record' : 'a record is damaged'
-        report(reason, await saveRest(segment, file, files))
+        report(reason, await saveRest(segment.path, offset, files))
       }
       await cut(file, offset)
     } else if (isShort && !isLast) report('its end is missing', undefined)
@@ -112,22 +112,35 @@ function reasonOf(error: unknown): string {
   return code ?? message
 }
 
-/** Keeps what follows the last good record in a file of its own. */
-async function saveRest(segment: Segment, file: OpenFile, files: FileSystem): Promise<string | undefined> {
-  const savedAs = `${segment.path}.corrupt-${segment.bytes}`
+/**
+ * Keeps what follows the last good record, up to `offset`, in a file of its own.
+ * @returns its path; undefined where that could not be done
+ */
+export async function saveRest(path: string, offset: number, files: FileSystem): Promise<string | undefined> {
+  const savedAs = `${path}.corrupt-${offset}`
   try {
-    const rest = Buffer.alloc(Math.min((await file.size()) - segment.bytes, savedBytesMax))
-    const length = await file.read(rest, segment.bytes)
+    const rest = await readRest(path, offset, files)
     const copy = await files.open(savedAs, 'create')
     try {
-      await copy.write(rest.subarray(0, length), 0)
+      await copy.write(rest, 0)
     } finally {
       await copy.close()
     }
+    await removeOldCorrupt(dirname(path), await files.list(dirname(path)), files)
     return savedAs
   } catch {
     await files.unlink(savedAs).catch(() => undefined)
     return undefined
+  }
+}
+
+async function readRest(path: string, offset: number, files: FileSystem): Promise<Buffer> {
+  const file = await files.open(path, 'read')
+  try {
+    const rest = Buffer.alloc(Math.max(0, Math.min((await file.size()) - offset, savedBytesMax)))
+    return rest.subarray(0, await file.read(rest, offset))
+  } finally {
+    await file.close()
   }
 }
 

@@ -81,4 +81,21 @@ describe('EventUpload', () => {
     assert.deepEqual(damages, [])
     await upload.close(1_000)
   })
+  it('passes what is damaged, told once, and sends what comes after', async () => {
+    const { disk, damages, pending, sent, upload, add, messages, segments } = await setUp()
+    await add(5)
+    const segment = disk.get(segments()[0]!)!
+    segment[segment.length - 3]! ^= 1
+    upload.start()
+    await until('the good ones to be released', () => pending.firstSeq === 6)
+    assert.deepEqual(sent, messages(0, 4))
+    await add(3)
+    await until('the fresh ones to be sent', () => pending.firstSeq === 9)
+    assert.deepEqual(sent, [...messages(0, 4), ...messages(5, 8)])
+    assert.deepEqual(
+      damages.map(({ recordsMissing }) => recordsMissing),
+      [1],
+    )
+    await upload.close(1_000)
+  })
 })

@@ -156,7 +156,9 @@ export class EventUpload {
       this.#read.shift()
     }
     this.#waitingEvents = Math.max(0, this.#waitingEvents - batch.events.length)
-    const isDrained = this.#read.length === 0 && this.#readSeq >= pending.lastSeq
+    // What was damaged never comes.
+    const hasMore = Math.max(this.#readSeq + 1, pending.firstSeq) <= pending.lastSeq
+    const isDrained = this.#read.length === 0 && !hasMore
     if (isDrained) {
       this.#oldestMs = undefined
       this.#waitingEvents = 0
