@@ -52,9 +52,9 @@ class Lab {
     await this.open({ from: this.position, through: this.position, damaged: false })
   }
 
-  /** Reads until nothing comes twice in a row. */
+  /** Reads until nothing comes any more. To leave an empty file is a step that yields nothing, and up to 9 may follow each other. */
   async drain(): Promise<void> {
-    for (let idle = 0; idle < 4;) {
+    for (let idle = 0; idle < 14;) {
       const chunk = await this.#source!.next()
       if (!chunk) {
         idle++
