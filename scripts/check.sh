@@ -9,4 +9,4 @@ bin=node_modules/.bin
 $bin/oxfmt --check .
 $bin/oxlint --type-aware --deny-warnings
 $bin/tsc -p .
-"$NODE" --test --test-reporter=dot 'lib/**/*.test.ts' 'test/structure/*.test.ts'
+"$NODE" --import ./test/support/repeatable.ts --test --test-reporter=dot 'lib/**/*.test.ts' 'test/structure/*.test.ts'

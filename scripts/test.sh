@@ -18,7 +18,7 @@ need_tool strace strace
 # Every process of this run carries this mark, so that one that outlives it is found.
 export MTA_TRACKING_TEST_RUN=$$-$RANDOM$RANDOM
 [ $# -gt 0 ] || set -- 'lib/**/*.test.ts' 'test/**/*.test.ts'
-"$NODE" --test --test-reporter=spec --test-concurrency=2 --test-timeout="${TEST_TIMEOUT_MS:-300000}" "$@"
+"$NODE" --import ./test/support/repeatable.ts --test --test-reporter=spec --test-concurrency=2 --test-timeout="${TEST_TIMEOUT_MS:-300000}" "$@"
 result=$?
 "$NODE" scripts/leftover-processes.ts || result=1
 exit $result

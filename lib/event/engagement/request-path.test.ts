@@ -26,6 +26,7 @@ const cases: readonly [target: string, prefix: string, token: string | undefined
   ['/abc%00', '', undefined],
   ['/abc%C3%A4', '', undefined],
   ['/../abc', '', undefined],
+  ['xabc', '', undefined],
   ['/abc\0', '', undefined],
   ['/abc%0D%0A', '', undefined],
   ['/favicon.ico', '', undefined],

@@ -19,6 +19,7 @@ export function tokenOf(target: string, prefix: string): string | undefined {
   const end = path.search(/[?#]/)
   if (end >= 0) path = path.slice(0, end)
   if (prefix !== '' && path.startsWith(`${prefix}/`)) path = path.slice(prefix.length)
+  if (!path.startsWith('/')) return undefined
   path = path.slice(1)
   if (path.includes('%')) {
     // Some clients escape the padding. Nothing that is not a token may come into being by unescaping: it is tested after.
