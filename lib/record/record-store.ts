@@ -37,13 +37,18 @@ const waitingMax = 50_000
 const groupMs = 2_000
 /** How long `put` waits before it tries again after a failure, in milliseconds. */
 const retryMs = 1_000
+/**
+ * How long `put` waits for more to come along, in milliseconds. A command for each record costs the wrapper a tenth of
+ * its CPU; a process that is killed loses what it put within this time.
+ */
+const gatherMs = 10
 
 export class RecordStore {
   #connection!: PartitionedRedis
   #waiting: Put[] = []
   #isSending = false
   #sending: Promise<void> = Promise.resolve()
-  #retry: NodeJS.Timeout | undefined
+  #timer: NodeJS.Timeout | undefined
   #isClosed = false
   #isLosing = false
   readonly #log: Logger
@@ -124,7 +129,7 @@ export class RecordStore {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    clearTimeout(this.#retry)
+    clearTimeout(this.#timer)
     await this.#sending
     const deadline = performance.now() + groupMs
     while (this.#waiting.length > 0 && this.#connection.isUsable && performance.now() < deadline) {
@@ -135,29 +140,31 @@ export class RecordStore {
     this.#connection.close()
   }
 
-  #schedule(): void {
-    if (this.#isSending || this.#isClosed || this.#waiting.length === 0 || !this.#connection?.isUsable) return
-    this.#isSending = true
-    setImmediate(() => {
+  /** Sends what waits, after a while; at most one such wait is under way. */
+  #schedule(waitMs = gatherMs): void {
+    if (this.#timer || this.#isSending || this.#isClosed || this.#waiting.length === 0) return
+    if (!this.#connection?.isUsable) return
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
       this.#sending = this.#sendWaiting()
-    })
+    }, waitMs)
   }
 
   async #sendWaiting(): Promise<void> {
+    this.#isSending = true
     const group = this.#waiting.splice(0, groupMax)
     try {
       await this.#store(group)
+      this.#isSending = false
       this.#isLosing = false
+      this.#schedule()
     } catch (error) {
       this.#waiting.unshift(...group)
       this.#isSending = false
       if (this.#isClosed || !this.#connection.isUsable) return
       this.#log.warn({ reason: redisReason(error) }, 'Redis did not take records of messages, trying again')
-      this.#retry = setTimeout(() => this.#schedule(), retryMs).unref()
-      return
+      this.#schedule(retryMs)
     }
-    this.#isSending = false
-    this.#schedule()
   }
 
   async #store(group: readonly Put[]): Promise<void> {

@@ -4,6 +4,9 @@ import ipaddr from 'ipaddr.js'
 /** Whether `address` (as a socket reports it) lies in the blocks. */
 export type NetworkMatcher = (address: string) => boolean
 
+/** Addresses whose answer is remembered. */
+const knownMax = 1_000
+
 /**
  * @param blocks such as `10.0.0.0/8` or `::1`
  * @throws Error naming the block that can't be read
@@ -18,10 +21,21 @@ export function matchNetworks(blocks: readonly string[]): NetworkMatcher {
       throw new Error(`${block} is not a network such as 10.0.0.0/8 or ::1`)
     }
   })
-  return address => {
+  const matches = (address: string) => {
     if (!ipaddr.isValid(address)) return false
     const parsed = ipaddr.process(address)
     return ranges.some(([range, bits]) => range.kind() === parsed.kind() && parsed.match(range, bits))
+  }
+  // A generator opens thousands of connections from one address.
+  const known = new Map<string, boolean>()
+  return address => {
+    let isWithin = known.get(address)
+    if (isWithin === undefined) {
+      isWithin = matches(address)
+      if (known.size === knownMax) known.clear()
+      known.set(address, isWithin)
+    }
+    return isWithin
   }
 }
 

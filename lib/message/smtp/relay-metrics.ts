@@ -4,7 +4,9 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 export class RelayMetrics {
   readonly #connections: Counter
   readonly #refused: Counter<'reason'>
-  readonly #messages: Counter<'result'>
+  readonly #accepted: Counter.Internal
+  readonly #deferred: Counter.Internal
+  readonly #rejected: Counter.Internal
   readonly #bytes: Counter
   readonly #stray: Counter
   readonly #upstream: Counter<'command' | 'code'>
@@ -25,12 +27,15 @@ export class RelayMetrics {
       labelNames: ['reason'],
       registers,
     })
-    this.#messages = new Counter({
+    const messages = new Counter({
       name: 'wrapper_messages_total',
       help: 'Messages whose end was reached, by what the client was answered: accepted, deferred (4xx) or rejected (5xx).',
       labelNames: ['result'],
       registers,
     })
+    this.#accepted = messages.labels('accepted')
+    this.#deferred = messages.labels('deferred')
+    this.#rejected = messages.labels('rejected')
     this.#bytes = new Counter({
       name: 'wrapper_message_bytes_total',
       help: 'Bytes of messages as they were received.',
@@ -98,7 +103,9 @@ export class RelayMetrics {
   }
 
   message(code: number, bytes: number, ms: number): void {
-    this.#messages.inc({ result: code < 300 ? 'accepted' : code < 500 ? 'deferred' : 'rejected' })
+    if (code < 300) this.#accepted.inc()
+    else if (code < 500) this.#deferred.inc()
+    else this.#rejected.inc()
     this.#bytes.inc(bytes)
     this.#seconds.observe(ms / 1000)
   }

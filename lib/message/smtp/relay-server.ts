@@ -64,6 +64,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
   readonly #moreServers: Server[] = []
   /** Tells the sessions of processes apart. */
   readonly #idPrefix = randomBytes(5).toString('hex')
+  readonly #upstreamIsHere: boolean
   #connected = 0
   #whenEmpty: (() => void) | undefined
 
@@ -83,6 +84,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
       maxClients: options.context.limits.connectionsMax,
     })
     this.#options = options
+    this.#upstreamIsHere = isLoopbackHost(options.upstream.host)
     this.context = options.context
     this.log = options.log
     this.name = options.name
@@ -219,7 +221,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
   }
 
   authAllowed(secure: boolean, address: string, upstreamSecure: boolean): boolean {
-    return (secure || isLoopback(address)) && (upstreamSecure || isLoopbackHost(this.#options.upstream.host))
+    return (secure || isLoopback(address)) && (upstreamSecure || this.#upstreamIsHere)
   }
 
   authBlocked(address: string): boolean {
