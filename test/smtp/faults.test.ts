@@ -103,6 +103,37 @@ describe('an upstream that refuses or breaks', () => {
     assert.deepEqual(told, [])
   })
 
+  test('counts refusals: no connection of its is used for many, whoever they were for', async () => {
+    await start()
+    const refusals = new Map<number, number>()
+    sink.misbehave = (command, { number }) => {
+      if (!command.startsWith('RCPT TO:<nobody@')) return undefined
+      refusals.set(number, (refusals.get(number) ?? 0) + 1)
+      return '550 5.1.1 no such user'
+    }
+    const send = async (recipient: string) => {
+      const client = await Peer.connect(rig.port)
+      await greet(client)
+      await client.ask('MAIL FROM:<a@b.test>')
+      const reply = await client.ask(`RCPT TO:<${recipient}>`)
+      if (reply.startsWith('2')) {
+        await client.ask('DATA')
+        assert.match(await client.ask('x\r\n.'), /^250 /)
+      }
+      await client.ask('QUIT')
+      await client.closed()
+    }
+    for (let round = 0; round < 12; round++) await send('nobody@d.test')
+    assert.deepEqual([...refusals.values()], [5, 5, 2])
+    // An accepted message makes up for them.
+    refusals.clear()
+    for (let round = 0; round < 12; round++) {
+      await send('nobody@d.test')
+      await send('c@d.test')
+    }
+    assert.deepEqual([...refusals.values()], [12])
+  })
+
   test('silence: 451 after the time of the step', async () => {
     await start({ limits: { upstreamReplyMs: 300, upstreamDataMs: 300, upstreamFinalMs: 300 } })
     for (const step of steps) {

@@ -9,7 +9,7 @@ import { readCapabilities, type Capabilities } from './capabilities.ts'
 import type { Deadlines } from './deadlines.ts'
 import { isLoopbackHost } from './networks.ts'
 import { joinSmall } from './piece-list.ts'
-import { ReplyReader, type Reply } from './reply.ts'
+import { isPositive, ReplyReader, type Reply } from './reply.ts'
 import type { RelayLimits } from './limits.ts'
 
 export type UpstreamTls = 'none' | 'opportunistic' | 'required' | 'implicit'
@@ -46,6 +46,8 @@ export class UpstreamConnection {
   readonly openedAt: number
   /** Transactions begun. */
   transactions = 0
+  /** Negative replies since it last accepted a message. */
+  refusals = 0
   /** Since when nobody uses it, `performance.now()`. */
   idleSince = 0
   readonly #socket: Socket
@@ -138,7 +140,13 @@ export class UpstreamConnection {
   async finalReply(): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#lost) reject(this.#lost)
-      else this.#expect({ resolve, reject, timeoutMs: Number.POSITIVE_INFINITY })
+      else {
+        const heard = (reply: Reply) => {
+          if (isPositive(reply)) this.refusals = 0
+          resolve(reply)
+        }
+        this.#expect({ resolve: heard, reject, timeoutMs: Number.POSITIVE_INFINITY })
+      }
     })
   }
 
@@ -209,6 +217,7 @@ export class UpstreamConnection {
       const next = this.#unsent.shift()
       if (next !== undefined) this.#write(next)
       this.#deadline = this.#waiting[0] ? performance.now() + this.#waiting[0].timeoutMs : Number.POSITIVE_INFINITY
+      if (reply.code >= 400) this.refusals++
       waiting.resolve(reply)
       if (reply.code === 421) {
         this.#lose(new UpstreamLost('the upstream ended the session: 421'))

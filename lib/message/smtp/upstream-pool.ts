@@ -13,6 +13,12 @@ export interface UpstreamHooks {
 /** How long after a failure it is tried again, when no client asks for it before. */
 const probeMs = 5_000
 
+/**
+ * A connection with so many negative replies since its last accepted message is not used again: an MTA counts them, and
+ * answers slowly after ten (Postfix: `smtpd_soft_error_limit`), which would be for other clients to bear.
+ */
+const refusalsMax = 5
+
 export class UpstreamPool implements Timed {
   readonly #address: UpstreamAddress
   readonly #limits: RelayLimits
@@ -78,7 +84,7 @@ export class UpstreamPool implements Timed {
   release(connection: UpstreamConnection): void {
     this.#busy.delete(connection)
     if (!connection.alive) return
-    if (this.#closed) {
+    if (this.#closed || connection.refusals >= refusalsMax) {
       connection.quit()
       return
     }
