@@ -20,7 +20,7 @@ export function afterPreheader(html: string, from: number, bytes: Uint8Array = b
   for (let count = 0; count < preheadersMax; count++) {
     let at = place
     for (;;) {
-      while (/^[\s]$/.test(html[at] ?? '')) at++
+      while (isSpace(html.charCodeAt(at))) at++
       if (!html.startsWith('<!--', at)) break
       const end = comments.after(at)
       if (end === -1) return place
@@ -31,6 +31,11 @@ export function afterPreheader(html: string, from: number, bytes: Uint8Array = b
     place = end
   }
   return place
+}
+
+/** What `\s` matches in Latin-1. */
+function isSpace(char: number): boolean {
+  return char === 0x20 || (char >= 0x09 && char <= 0x0d) || char === 0xa0
 }
 
 /** Behind the hidden element that begins at `start`; -1 when none does, or when it does not end soon. */

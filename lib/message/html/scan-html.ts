@@ -247,7 +247,6 @@ export class CommentEnds {
   readonly #html: string
   // Places of the next ones, -1 when there are no more; looked for again only when the place lies behind.
   #close = 0
-  #bang = 0
   #cdata = 0
 
   constructor(html: string) {
@@ -274,10 +273,12 @@ export class CommentEnds {
     const html = this.#html
     if (html.charCodeAt(from) === 0x3e) return from + 1
     if (html.startsWith('->', from)) return from + 2
-    if (this.#bang !== -1 && this.#bang < from) this.#bang = html.indexOf('--!>', from)
     if (this.#close !== -1 && this.#close < from) this.#close = html.indexOf('-->', from)
-    if (this.#bang !== -1 && (this.#close === -1 || this.#bang < this.#close)) return this.#bang + 4
-    return this.#close === -1 ? -1 : this.#close + 3
+    const close = this.#close
+    // Either it is found, or the search goes on behind what was looked through.
+    const bang = html.slice(from, close === -1 ? html.length : close).indexOf('--!>')
+    if (bang !== -1) return from + bang + 4
+    return close === -1 ? -1 : close + 3
   }
 }
 

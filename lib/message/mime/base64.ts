@@ -1,6 +1,6 @@
 /** The base64 transfer encoding (RFC 2045 §6.8). */
 import type { BodyText, ChangedBody } from './body-text.ts'
-import type { Edit } from './edit.ts'
+import { splicedBytes, type Edit } from './edit.ts'
 
 /** Length of lines where the part itself shows none, in characters. */
 const lineCharsDefault = 76
@@ -14,7 +14,7 @@ kinds[0x3d] = 3
 
 export class Base64Text implements BodyText {
   readonly text: string
-  readonly bytes: Uint8Array
+  readonly bytes: Buffer
   readonly #lineChars: number
   /** The line ends behind the last digit, as they are. */
   readonly #tail: string
@@ -36,23 +36,37 @@ export class Base64Text implements BodyText {
   static read(body: Buffer): Base64Text | undefined {
     const encoded = body.toString('latin1')
     const bytes = Buffer.from(encoded, 'base64')
-    // The common form is told by encoding it again, which is faster than looking at each byte.
-    const isCommon = encoded.replaceAll('\r\n', '') === bytes.toString('base64')
-    return isCommon || isWellFormed(body) ? new Base64Text(bytes, encoded) : undefined
+    return isCommon(encoded, bytes.length) || isWellFormed(body) ? new Base64Text(bytes, encoded) : undefined
   }
 
   splice(edits: readonly Edit[]): ChangedBody {
-    let changed = ''
-    let from = 0
-    for (const { start, end, text } of edits) {
-      changed += this.text.slice(from, start) + text
-      from = end
-    }
-    const digits = Buffer.from(changed + this.text.slice(from), 'latin1').toString('base64')
-    const lines: string[] = []
-    for (let at = 0; at < digits.length; at += this.#lineChars) lines.push(digits.slice(at, at + this.#lineChars))
-    return { bytes: Buffer.from(lines.join('\r\n') + this.#tail, 'latin1') }
+    const digits = splicedBytes(this.bytes, edits).toString('base64')
+    const lineChars = this.#lineChars
+    let lines = digits.slice(0, lineChars)
+    for (let at = lineChars; at < digits.length; at += lineChars) lines += `\r\n${digits.slice(at, at + lineChars)}`
+    return { bytes: Buffer.from(lines + this.#tail, 'latin1') }
   }
+}
+
+/**
+ * Tells the common form, which is well formed, without looking at each character: lines of one length that decode to as
+ * many bytes as they should; a character that is no digit would make it fewer.
+ */
+function isCommon(encoded: string, decodedBytes: number): boolean {
+  let end = encoded.length
+  while (end > 0 && (encoded.charCodeAt(end - 1) === 0x0a || encoded.charCodeAt(end - 1) === 0x0d)) end--
+  const lineChars = encoded.indexOf('\r\n')
+  if (lineChars < 4) return false
+  let lineEnds = 0
+  for (let at = lineChars; at < end; at += lineChars + 2) {
+    if (encoded.charCodeAt(at) !== 0x0d || encoded.charCodeAt(at + 1) !== 0x0a) return false
+    lineEnds++
+  }
+  const digits = end - 2 * lineEnds
+  const padding = encoded.charCodeAt(end - 1) !== 0x3d ? 0 : encoded.charCodeAt(end - 2) !== 0x3d ? 1 : 2
+  if (digits % 4 !== 0 || decodedBytes !== (digits / 4) * 3 - padding) return false
+  // Digits of base64url, which are decoded too.
+  return !encoded.includes('-') && !encoded.includes('_')
 }
 
 function isWellFormed(body: Buffer): boolean {

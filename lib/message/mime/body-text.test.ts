@@ -99,3 +99,28 @@ test('no unencoded line grows past 998 bytes, wherever the edits are', () => {
     { numRuns: 500 },
   )
 })
+
+test('a base64 body is read when it holds digits, white space, and padding at its end', () => {
+  const isBase64 = (body: string): boolean => {
+    const digits = body.replaceAll(/[ \t\r\n]/g, '')
+    return /^[A-Za-z0-9+/]*={0,2}$/.test(digits) && digits.replaceAll('=', '').length % 4 !== 1
+  }
+  const damage = fc.constantFrom('', '', '-', '_', '=', '==', '*', ' ', '\r\n', '\r', 'A', '\u00E9')
+  fc.assert(
+    fc.property(
+      fc.string({ unit: 'binary-ascii', maxLength: 60 }),
+      fc.constantFrom(4, 8, 20),
+      fc.constantFrom('', '\r\n', '\r\n\r\n', '\n'),
+      damage,
+      fc.nat(),
+      (text, lineChars, tail, foreign, place) => {
+        const digits = Buffer.from(text).toString('base64')
+        const lines = digits.replaceAll(new RegExp(`.{${lineChars}}(?=.)`, 'g'), '$&\r\n')
+        const at = place % (lines.length + 1)
+        const body = lines.slice(0, at) + foreign + lines.slice(at) + tail
+        assert.equal(read(body, 'base64') !== undefined, isBase64(body), JSON.stringify(body))
+      },
+    ),
+    { numRuns: 3000 },
+  )
+})

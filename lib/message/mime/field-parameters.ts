@@ -36,11 +36,15 @@ export function fieldParameters(value: string): FieldValue {
   }
   const readUntil = (ends: string): string => {
     let text = ''
+    let from = at
     while (at < value.length && !ends.includes(value.charAt(at))) {
-      if (value[at] === '(') skipComment()
-      else text += value.charAt(at++)
+      if (value[at] === '(') {
+        text += value.slice(from, at)
+        skipComment()
+        from = at
+      } else at++
     }
-    return text
+    return text + value.slice(from, at)
   }
   const readQuoted = (): string => {
     let text = ''

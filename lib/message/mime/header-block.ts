@@ -35,7 +35,7 @@ export class HeaderBlock {
 
   /** Value of the first field of this name (lower case), unfolded, one character a byte. Undefined when there is none. */
   get(name: string): string | undefined {
-    const field = this.fields.find(candidate => candidate.name === name)
+    const field = this.fields[this.indexOf(name)]
     return field && this.valueOf(field)
   }
 
@@ -45,14 +45,22 @@ export class HeaderBlock {
   }
 
   has(name: string): boolean {
-    return this.fields.some(candidate => candidate.name === name)
+    return this.indexOf(name) !== -1
+  }
+
+  /** Which of the fields, from one on, is the first of this name (lower case); -1 when there is none. */
+  indexOf(name: string, from = 0): number {
+    const { fields } = this
+    for (let index = from; index < fields.length; index++) if (fields[index]!.name === name) return index
+    return -1
   }
 
   /** The field's value, unfolded and without white space around it. */
   valueOf(field: HeaderField): string {
     const colon = this.text.indexOf(':', field.start)
     if (colon === -1 || colon >= field.end) return ''
-    return trimSpace(this.text.slice(colon + 1, field.end).replaceAll(/\r\n(?=[ \t])/g, ''))
+    const value = trimSpace(this.text.slice(colon + 1, field.end))
+    return value.includes('\n') ? value.replaceAll(/\r\n(?=[ \t])/g, '') : value
   }
 }
 
@@ -61,14 +69,17 @@ function splitFields(text: string): HeaderField[] {
   let start = 0
   while (start < text.length) {
     let end = nextLine(text, start)
-    while (end < text.length && (text[end] === ' ' || text[end] === '\t')) end = nextLine(text, end)
-    const field = text.slice(start, end)
-    const colon = field.indexOf(':')
-    const name = colon === -1 ? field : field.slice(0, colon)
+    while (isFolded(text.charCodeAt(end))) end = nextLine(text, end)
+    const colon = text.slice(start, end).indexOf(':')
+    const name = text.slice(start, colon === -1 ? end : start + colon)
     fields.push({ name: trimSpace(name).toLowerCase(), start, end })
     start = end
   }
   return fields
+}
+
+function isFolded(char: number): boolean {
+  return char === 0x20 || char === 0x09
 }
 
 function nextLine(text: string, from: number): number {

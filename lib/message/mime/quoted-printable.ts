@@ -11,42 +11,38 @@ for (const [value, digit] of Buffer.from('0123456789abcdef').entries()) hexDigit
 for (const [value, digit] of Buffer.from('ABCDEF').entries()) hexDigits[digit] = value + 10
 
 /**
- * Decoded text that remembers where each character stands in the encoded body, so that a change touches only the lines
- * that it lies on.
+ * Decoded text that remembers where each of its lines stands in the encoded body, so that a change touches only the
+ * lines that it lies on.
  *
  * Lenient as readers are: white space at a line's end is transport padding, an `=` that starts no escape is itself.
  */
 export class QuotedPrintableText implements BodyText {
   readonly text: string
   readonly bytes: Uint8Array
-  readonly #encoded: string
-  /** From the decoded place `#from[k]` on, a character stands `#shift[k]` further on in the encoded body. */
-  readonly #from: Int32Array
-  readonly #shift: Int32Array
-  #segments = 1
+  readonly #body: Buffer
+  /**
+   * Places where decoding goes on behind something that stands for no character or is a line end: each in the decoded
+   * text, then in the encoded body. In between a character takes one byte, or three when it is escaped.
+   */
+  readonly #marks: number[] = [0, 0]
 
   constructor(body: Buffer) {
-    this.#encoded = body.toString('latin1')
-    // A segment begins behind an escape, a soft break or padding, each of which takes three bytes with what it needs.
-    this.#from = new Int32Array(Math.ceil(body.length / 3) + 2)
-    this.#shift = new Int32Array(this.#from.length)
-    const bytes = this.#decode(body)
+    this.#body = body
+    const bytes = decode(body, this.#marks)
     this.bytes = bytes
     this.text = bytes.toString('latin1')
   }
 
   splice(edits: readonly Edit[]): ChangedBody {
-    const encoded = this.#encoded
+    const encoded = this.#body.toString('latin1')
+    const places = new EncodedPlaces(this.#body, this.#marks)
     let out = ''
     let from = 0
     let column = 0
-    let segment = 0
     for (const [index, { start, end, text }] of edits.entries()) {
       // Behind the character before it: a soft break or padding that follows is not to become text.
-      segment = this.#segmentOf(start - 1, segment)
-      const encodedStart = this.#encodedEnd(start, segment)
-      segment = this.#segmentOf(end - 1, segment)
-      const encodedEnd = this.#encodedEnd(end, segment)
+      const encodedStart = places.behind(start)
+      const encodedEnd = places.behind(end)
       const kept = encoded.slice(from, encodedStart)
       const lastLine = kept.lastIndexOf('\r\n')
       column = lastLine === -1 ? column + kept.length : kept.length - lastLine - 2
@@ -68,89 +64,111 @@ export class QuotedPrintableText implements BodyText {
     }
     return { bytes: Buffer.from(out + encoded.slice(from), 'latin1') }
   }
+}
 
-  /** Behind the character before a decoded place. */
-  #encodedEnd(place: number, segment: number): number {
-    if (place === 0) return 0
-    const last = place - 1 + (this.#shift[segment] ?? 0)
-    return last + (isEscape(this.#encoded, last) ? 3 : 1)
+/** Finds places of a decoded text in the encoded body, one after the other. */
+class EncodedPlaces {
+  readonly #body: Buffer
+  readonly #marks: readonly number[]
+  #mark = 0
+  #decoded = 0
+  #encoded = 0
+
+  constructor(body: Buffer, marks: readonly number[]) {
+    this.#body = body
+    this.#marks = marks
   }
 
-  #segmentOf(place: number, from: number): number {
-    let low = from
-    let high = this.#segments - 1
+  /** Behind the character before a decoded place, which does not lie before the one that was asked for last. */
+  behind(place: number): number {
+    if (place === 0) return 0
+    const marks = this.#marks
+    let low = this.#mark
+    let high = marks.length / 2 - 1
     while (low < high) {
       const middle = (low + high + 1) >> 1
-      if ((this.#from[middle] ?? 0) <= place) low = middle
+      if (marks[2 * middle]! < place) low = middle
       else high = middle - 1
     }
-    return low
+    this.#mark = low
+    // What was walked already is not walked again, however long the line is.
+    if (marks[2 * low]! >= this.#decoded) {
+      this.#decoded = marks[2 * low]!
+      this.#encoded = marks[2 * low + 1]!
+    }
+    for (; this.#decoded < place; this.#decoded++) this.#encoded += isEscape(this.#body, this.#encoded) ? 3 : 1
+    return this.#encoded
   }
+}
 
-  #decode(body: Buffer): Buffer {
-    const { length } = body
-    const out = Buffer.allocUnsafe(length)
-    const places = this.#from
-    const shifts = this.#shift
-    let segments = 1
-    const mark = (decoded: number, encoded: number): void => {
-      if (places[segments - 1] !== decoded) segments++
-      places[segments - 1] = decoded
-      shifts[segments - 1] = encoded - decoded
-    }
-    let to = 0
-    // White space before it was escaped or stands before a soft break: it is no padding.
-    let escapedTo = 0
-    const dropPadding = (at: number): void => {
-      let end = to
-      while (end > escapedTo && (out[end - 1] === 0x20 || out[end - 1] === 0x09)) end--
-      if (end === to) return
-      to = end
-      mark(to, at)
-    }
-    let at = 0
-    let endsInSoftBreak = false
-    for (;;) {
-      let byte = 0
-      while (at < length) {
-        byte = body[at]!
-        if (byte === 0x3d || byte === 0x0d) break
-        out[to++] = byte
-        at++
-      }
-      if (at >= length) break
-      if (byte === 0x3d) {
-        const high = hexDigits[body[at + 1] ?? 0]!
-        const low = hexDigits[body[at + 2] ?? 0]!
-        let next = at + 1
-        if (high >= 0 && low >= 0) {
-          out[to++] = (high << 4) | low
-          at += 3
-          escapedTo = to
-          mark(to, at)
-          continue
-        }
-        while (body[next] === 0x20 || body[next] === 0x09) next++
-        if (body[next] === 0x0d && body[next + 1] === 0x0a) {
-          at = next + 2
-          escapedTo = to
-          mark(to, at)
-          continue
-        }
-        // So is one at the end, whose line end belongs to the delimiter.
-        if (next >= length) {
-          at = next
-          endsInSoftBreak = true
-          break
-        }
-      } else if (body[at + 1] === 0x0a) dropPadding(at)
+/** @param marks are added to */
+function decode(body: Buffer, marks: number[]): Buffer {
+  const { length } = body
+  const out = Buffer.allocUnsafe(length)
+  let to = 0
+  // White space before it was escaped or stands before a soft break: it is no padding.
+  let escapedTo = 0
+  let at = 0
+  for (;;) {
+    let byte = 0
+    while (at < length) {
+      byte = body[at]!
+      if (byte === 0x3d || byte === 0x0d) break
       out[to++] = byte
       at++
     }
-    if (!endsInSoftBreak) dropPadding(at)
-    this.#segments = segments
-    return out.subarray(0, to)
+    if (at >= length) break
+    if (byte === 0x3d) {
+      if (at + 2 < length) {
+        const value = (hexDigits[body[at + 1]!]! << 4) | hexDigits[body[at + 2]!]!
+        if (value >= 0) {
+          out[to++] = value
+          at += 3
+          escapedTo = to
+          continue
+        }
+      }
+      const end = softBreakEnd(body, at)
+      // A soft break ends the body where its line end belongs to the delimiter.
+      if (end === length) return out.subarray(0, to)
+      if (end !== -1) {
+        at = end
+        escapedTo = to
+        marks.push(to, at)
+        continue
+      }
+    } else if (at + 1 < length && body[at + 1] === 0x0a) {
+      const kept = withoutPadding(out, escapedTo, to)
+      if (kept !== to) {
+        to = kept
+        marks.push(to, at)
+      }
+      out[to++] = 0x0d
+      out[to++] = 0x0a
+      at += 2
+      marks.push(to, at)
+      continue
+    }
+    out[to++] = byte
+    at++
   }
+  return out.subarray(0, withoutPadding(out, escapedTo, to))
+}
+
+/** Behind the soft line break that begins at an `=`; -1 when it begins none. */
+function softBreakEnd(body: Buffer, at: number): number {
+  const { length } = body
+  let end = at + 1
+  while (end < length && (body[end] === 0x20 || body[end] === 0x09)) end++
+  if (end === length) return length
+  return end + 1 < length && body[end] === 0x0d && body[end + 1] === 0x0a ? end + 2 : -1
+}
+
+/** Where white space at the end of decoded text begins. */
+function withoutPadding(out: Buffer, from: number, to: number): number {
+  let end = to
+  while (end > from && (out[end - 1] === 0x20 || out[end - 1] === 0x09)) end--
+  return end
 }
 
 /** Encodes a whole body; its line ends stay. One character a byte. */
@@ -198,6 +216,6 @@ function isSoftBreak(text: string): boolean {
   return /^=[ \t]*(?:\r\n|$)/.test(text)
 }
 
-function isEscape(encoded: string, at: number): boolean {
-  return encoded.charCodeAt(at) === 0x3d && /^[0-9A-Fa-f]{2}$/.test(encoded.slice(at + 1, at + 3))
+function isEscape(body: Buffer, at: number): boolean {
+  return body[at] === 0x3d && hexDigits[body[at + 1] ?? 0]! >= 0 && hexDigits[body[at + 2] ?? 0]! >= 0
 }

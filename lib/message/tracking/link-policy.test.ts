@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import * as fc from 'fast-check'
 import { scanHtml } from '../html/scan-html.ts'
-import { judgeLink, linkAttributes, type LinkContext, type LinkVerdict, urlHost } from './link-policy.ts'
+import { judgeLink, judgeUrl, linkAttributes, type LinkContext, type LinkVerdict, urlHost } from './link-policy.ts'
 
 const plain: LinkContext = { trackingHost: 'track.example.com', charset: 'utf-8', amp: false }
 
@@ -199,4 +200,40 @@ test('urlHost takes a name with a dot at its end for the same name', () => {
   assert.equal(urlHost('https://track.example.com.:8443'), 'track.example.com:8443')
   assert.equal(urlHost('https://./'), undefined)
   assert.equal(urlHost('https://.:80/'), undefined)
+})
+
+test('judgeUrl judges plain URLs as it judges all others', () => {
+  const piece = fc.oneof(
+    fc.constantFrom('http://', 'https://', 'HTTP://', 'http:/', 'track.example.com', 'Track.Example.com', 'e.example'),
+    fc.constantFrom(
+      '.',
+      ':80',
+      ':8080',
+      '@',
+      '/',
+      '?',
+      '#',
+      '%2F',
+      '%7B%7B',
+      '%3C%25',
+      '%%A%%',
+      '&amp;',
+      '&b=',
+      '&#38;',
+    ),
+    fc.constantFrom('{{', '*|', '[', '<', '$', '\\', '_', '-', '\t', '\u00C3\u00BC', 'amp;', 'x'.repeat(1990)),
+    fc.string({ maxLength: 6 }),
+  )
+  const url = fc
+    .tuple(fc.constantFrom('http://', 'https://', ''), fc.array(piece, { maxLength: 8 }))
+    .map(([scheme, rest]) => [scheme, ...rest].join(''))
+  const hosts = fc.constantFrom(undefined, 'track.example.com', 'track.example.com:8080', 'e.example')
+  fc.assert(
+    fc.property(url, hosts, (written, trackingHost) => {
+      const context = { ...plain, trackingHost }
+      // White space around it is removed, but makes it none of the plain ones.
+      assert.deepEqual(judgeUrl(written, context), judgeUrl(` ${written}`, context))
+    }),
+    { numRuns: 3000 },
+  )
 })

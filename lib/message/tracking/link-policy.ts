@@ -55,23 +55,31 @@ const templates =
 /** What each of them has, so that most URLs are looked at once only. */
 const mayBeTemplate = /[{|<[\]}$]|%[%>37]|\*%/
 
+/**
+ * Most URLs are like this, and one look is enough for them: a lower case scheme, a host without a port, nothing to be
+ * trimmed, and no character of which templates, other charsets or what can't be redirected to are made.
+ */
+const plainUrl = /^https?:\/\/[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?:[/?#][!#%&'()+,\-./0-9:;=?@A-Z_a-z~]*)?$/
+const plainUrlCharsMax = 2000
+const otherReference = /&(?!amp;)/
+
 /** Attributes that exclude their link from tracking, and whether a value means so. */
-const optOuts: Readonly<Record<string, (value: string) => boolean>> = {
-  'data-msys-clicktrack': isOff,
-  clicktracking: isOff,
-  'disable-tracking': value => !isOff(value),
-  'data-pm-no-track': value => !isOff(value),
-  'ses:no-track': value => !isOff(value),
-  'mautic:disable-tracking': value => !isOff(value),
-  'data-no-track': value => !isOff(value),
-}
+const optOuts: ReadonlyMap<string, (value: string) => boolean> = new Map([
+  ['data-msys-clicktrack', isOff],
+  ['clicktracking', isOff],
+  ['disable-tracking', isNotOff],
+  ['data-pm-no-track', isNotOff],
+  ['ses:no-track', isNotOff],
+  ['mautic:disable-tracking', isNotOff],
+  ['data-no-track', isNotOff],
+])
 
 /** Attributes that `judgeLink` asks for. */
 export const linkAttributes = new AttributeNames([
   'href',
   'data-msys-linkname',
   'data-msys-unsubscribe',
-  ...Object.keys(optOuts),
+  ...optOuts.keys(),
 ])
 
 /** @param element attribute values one character a byte, as they stand in the part's charset */
@@ -90,10 +98,8 @@ export function judgeLink(element: LinkElement, context: LinkContext): LinkVerdi
       case 'data-msys-unsubscribe':
         isUnsubscribe ||= attribute.value.trim() === '1'
         break
-      default: {
-        const means = optOuts[attribute.name]
-        if (means && Object.hasOwn(optOuts, attribute.name) && means(attribute.value)) return skip('opt-out')
-      }
+      default:
+        if (optOuts.get(attribute.name)?.(attribute.value)) return skip('opt-out')
     }
   }
   if (!href) return skip('no-href')
@@ -111,6 +117,10 @@ export function judgeUrl(
   value: string,
   context: LinkContext,
 ): { readonly wrap: true; readonly url: string } | { readonly wrap: false; readonly reason: SkipReason } {
+  const plain = plainUrlOf(value)
+  if (plain !== undefined) {
+    return isHostOf(plain, context.trackingHost) ? skip('tracking-host') : { wrap: true, url: plain }
+  }
   const written = trimUrl(value)
   if (written === '') return skip('empty')
   if (written.startsWith('#')) return skip('fragment')
@@ -126,6 +136,23 @@ export function judgeUrl(
   if (host === undefined || !isTrackableUrl(url)) return skip('malformed-url')
   if (host === context.trackingHost) return skip('tracking-host')
   return { wrap: true, url }
+}
+
+/** The URL that a value stands for, when it is a plain one. */
+function plainUrlOf(value: string): string | undefined {
+  if (value.length > plainUrlCharsMax || !plainUrl.test(value)) return undefined
+  if (value.includes('%') && mayBeTemplate.test(value) && templates.test(value)) return undefined
+  if (!value.includes('&')) return value
+  return otherReference.test(value) ? undefined : value.replaceAll('&amp;', '&')
+}
+
+/** Whether a plain URL, which has no port, is of this host. */
+function isHostOf(url: string, host: string | undefined): boolean {
+  if (host === undefined) return false
+  const start = url.startsWith('https') ? 8 : 7
+  const end = start + host.length
+  if (end < url.length && !'/?#'.includes(url.charAt(end))) return false
+  return url.startsWith(host, start) || (end <= url.length && url.slice(start, end).toLowerCase() === host)
 }
 
 /**
@@ -190,6 +217,10 @@ function linkNameOf(value: string, charset: string | undefined): string | undefi
 
 function isOff(value: string): boolean {
   return /^\s*(?:0|off|false|no)\s*$/i.test(value)
+}
+
+function isNotOff(value: string): boolean {
+  return !isOff(value)
 }
 
 function skip(reason: SkipReason): { readonly wrap: false; readonly reason: SkipReason } {

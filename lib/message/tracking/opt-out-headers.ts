@@ -12,46 +12,48 @@ const nothing: Restriction = { trackOpen: false, trackInitialOpen: false, trackC
 const noOpens: Restriction = { trackOpen: false, trackInitialOpen: false }
 const noClicks: Restriction = { trackClick: false, trackText: false }
 
-const readers: Readonly<Record<string, (value: string) => Restriction>> = {
-  /** Ours: `none`, or what is allowed: `opens`, `initial-opens`, `clicks`, `text`, `all`. */
-  'x-track': value => {
-    const words = new Set(
-      value
-        .toLowerCase()
-        .split(/[\s,;]+/)
-        .filter(word => word !== ''),
-    )
-    if (words.size === 0 || ['all', 'yes', 'true', 'on', '1'].some(word => words.has(word))) return {}
-    const opens = words.has('opens') || words.has('open')
-    return {
-      ...(!opens && { trackOpen: false }),
-      ...(!opens && !words.has('initial-opens') && { trackInitialOpen: false }),
-      ...(!words.has('clicks') && !words.has('click') && noClicks),
-    }
-  },
-  'x-no-track': value => (isOff(value) ? {} : nothing),
-  'x-mailgun-track': value => (isOff(value) ? nothing : {}),
-  'x-mailgun-track-opens': value => (isOff(value) ? noOpens : {}),
-  'x-mailgun-track-clicks': value => {
-    if (isOff(value)) return noClicks
-    return value.toLowerCase() === 'htmlonly' ? { trackText: false } : {}
-  },
-  'x-pm-trackopens': value => (isOff(value) ? noOpens : {}),
-  'x-pm-tracklinks': value => {
-    switch (value.toLowerCase()) {
-      case 'none':
-      case 'false':
-        return noClicks
-      case 'htmlonly':
-        return { trackText: false }
-      case 'textonly':
-        return { trackClick: false }
-      default:
-        return {}
-    }
-  },
-  'x-msys-api': readMsysOptions,
-}
+const readers: ReadonlyMap<string, (value: string) => Restriction> = new Map(
+  Object.entries({
+    /** Ours: `none`, or what is allowed: `opens`, `initial-opens`, `clicks`, `text`, `all`. */
+    'x-track': value => {
+      const words = new Set(
+        value
+          .toLowerCase()
+          .split(/[\s,;]+/)
+          .filter(word => word !== ''),
+      )
+      if (words.size === 0 || ['all', 'yes', 'true', 'on', '1'].some(word => words.has(word))) return {}
+      const opens = words.has('opens') || words.has('open')
+      return {
+        ...(!opens && { trackOpen: false }),
+        ...(!opens && !words.has('initial-opens') && { trackInitialOpen: false }),
+        ...(!words.has('clicks') && !words.has('click') && noClicks),
+      }
+    },
+    'x-no-track': value => (isOff(value) ? {} : nothing),
+    'x-mailgun-track': value => (isOff(value) ? nothing : {}),
+    'x-mailgun-track-opens': value => (isOff(value) ? noOpens : {}),
+    'x-mailgun-track-clicks': value => {
+      if (isOff(value)) return noClicks
+      return value.toLowerCase() === 'htmlonly' ? { trackText: false } : {}
+    },
+    'x-pm-trackopens': value => (isOff(value) ? noOpens : {}),
+    'x-pm-tracklinks': value => {
+      switch (value.toLowerCase()) {
+        case 'none':
+        case 'false':
+          return noClicks
+        case 'htmlonly':
+          return { trackText: false }
+        case 'textonly':
+          return { trackClick: false }
+        default:
+          return {}
+      }
+    },
+    'x-msys-api': readMsysOptions,
+  }),
+)
 
 export interface OptOuts {
   readonly switches: TrackingSwitches
@@ -64,8 +66,8 @@ export function applyOptOutHeaders(header: HeaderBlock, wanted: TrackingSwitches
   let { trackOpen, trackInitialOpen, trackClick, trackText } = wanted
   let found = false
   for (const field of header.fields) {
-    const read = readers[field.name]
-    if (!read || !Object.hasOwn(readers, field.name)) continue
+    const read = readers.get(field.name)
+    if (!read) continue
     found = true
     const restriction = read(header.valueOf(field))
     trackOpen &&= restriction.trackOpen ?? true
@@ -78,7 +80,7 @@ export function applyOptOutHeaders(header: HeaderBlock, wanted: TrackingSwitches
 
 /** Whether a header of this name (lower case) is removed on the way. */
 export function isOptOutHeader(name: string): boolean {
-  return Object.hasOwn(readers, name)
+  return readers.has(name)
 }
 
 function isOff(value: string): boolean {

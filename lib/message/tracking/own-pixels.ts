@@ -34,7 +34,7 @@ export function ownPixels(
   amp: boolean,
 ): OwnPixels {
   // Nearly no message is wrapped twice.
-  if (trackingHost === undefined || !html.toLowerCase().includes(trackingHost.replace(/:\d+$/, ''))) return none
+  if (trackingHost === undefined || !searchFor(trackingHost).test(html)) return none
   const { links: pictures } = scanHtml(html, picturesMax, bytes, source, amp ? ampPixel : img)
   let initialOpen = false
   let open = false
@@ -52,6 +52,15 @@ export function ownPixels(
     open ||= !isTop || isBottom
   }
   return { initialOpen, open }
+}
+
+let lastSearch: { readonly host: string; readonly search: RegExp } | undefined
+
+/** Finds the host's name in any case. There is one tracking host in a process. */
+function searchFor(host: string): RegExp {
+  if (lastSearch?.host !== host)
+    lastSearch = { host, search: new RegExp(host.replace(/:\d+$/, '').replaceAll(/[^\w-]/g, '\\$&'), 'i') }
+  return lastSearch.search
 }
 
 /** Longest markup of ours before or behind a pixel, in characters. */

@@ -1,6 +1,6 @@
 /** What changes in the decoded text of a part. */
 import { afterPreheader } from '../html/preheader.ts'
-import { scanHtml } from '../html/scan-html.ts'
+import { scanHtml, type HtmlAttribute, type LinkTag } from '../html/scan-html.ts'
 import type { Edit } from '../mime/edit.ts'
 import { judgeLink, judgeUrl, linkAttributes, type LinkContext } from './link-policy.ts'
 import { ownPixels } from './own-pixels.ts'
@@ -29,6 +29,8 @@ export interface PartTracking {
 
 const harmless = /^https?:\/\/[\w.~:/?#@!$*+,;=%()[\]-]+$/
 const openPgp = '-----BEGIN PGP '
+/** The search for it begins with a character that is rarer than a dash. */
+const openPgpSign = 'BEGIN PGP '
 
 /** Why a text is left alone. */
 type TextSkipReason = 'sealed' | 'too-many-links' | 'too-many-url-bytes'
@@ -40,13 +42,13 @@ export function htmlEdits(
   tracking: PartTracking,
   tally: WrapTally,
 ): Edit[] | TextSkipReason {
-  if (html.includes(openPgp)) return 'sealed'
+  if (holdsOpenPgp(html)) return 'sealed'
   const { context, switches } = tracking
   const scan = scanHtml(html, switches.trackClick ? tracking.linksMax : 0, bytes, linkAttributes)
   if (switches.trackClick && scan.tooManyLinks) return 'too-many-links'
   const links = switches.trackClick ? scan.links : []
   let urlBytes = 0
-  for (const { attributes } of links) urlBytes += urlLength(attributes.find(({ name }) => name === 'href')?.value ?? '')
+  for (const tag of links) urlBytes += urlLength(hrefOf(tag)?.value ?? '')
   if (urlBytes > tracking.urlBytesMax) return 'too-many-url-bytes'
   tally.addUrlBytes(urlBytes)
   const edits: Edit[] = []
@@ -56,7 +58,7 @@ export function htmlEdits(
       if (verdict.reason !== 'no-href') tally.skip(verdict.reason)
       continue
     }
-    const href = tag.attributes.find(attribute => attribute.name === 'href')
+    const href = hrefOf(tag)
     if (!href) continue
     const { url, action, linkName } = verdict
     const text = checked(tracking.linkFor({ action, url, ...(linkName !== undefined && { linkName }) }))
@@ -81,7 +83,7 @@ export function htmlEdits(
 
 /** The edits by place, or why the part is left alone. */
 export function plainTextEdits(text: string, tracking: PartTracking, tally: WrapTally): Edit[] | TextSkipReason {
-  if (text.includes(openPgp)) return 'sealed'
+  if (holdsOpenPgp(text)) return 'sealed'
   const links = textLinks(text, tracking.delSp)
   if (links.length > tracking.linksMax) return 'too-many-links'
   let urlBytes = 0
@@ -99,6 +101,15 @@ export function plainTextEdits(text: string, tracking: PartTracking, tally: Wrap
     tally.links++
   }
   return edits
+}
+
+function holdsOpenPgp(text: string): boolean {
+  return text.includes(openPgpSign) && text.includes(openPgp)
+}
+
+function hrefOf({ attributes }: LinkTag): HtmlAttribute | undefined {
+  for (const attribute of attributes) if (attribute.name === 'href') return attribute
+  return undefined
 }
 
 /** Bytes of a link that leads to the web; others are not looked at any further. */

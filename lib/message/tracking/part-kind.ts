@@ -16,16 +16,19 @@ const sealedTypes = /^(?:multipart\/(?:signed|encrypted|report|digest)|message\/
 
 export function partKind(header: HeaderBlock): PartKind {
   // Of several fields with one name some readers take the first, others the last.
+  const types = valuesOf(header, 'content-type')
+  const dispositions = valuesOf(header, 'content-disposition')
+  const encodings = valuesOf(header, 'content-transfer-encoding')
   if (
-    disagree(header, 'content-type', value => JSON.stringify(parseContentType(value))) ||
-    disagree(header, 'content-disposition', isInline) ||
-    disagree(header, 'content-transfer-encoding', transferEncoding)
+    disagree(types, value => JSON.stringify(parseContentType(value))) ||
+    disagree(dispositions, isInline) ||
+    disagree(encodings, transferEncoding)
   )
     return { kind: 'header-conflict' }
-  const contentType = parseContentType(header.get('content-type'))
+  const contentType = parseContentType(types[0])
   const { type, boundary } = contentType
   if (sealedTypes.test(type)) return { kind: 'sealed' }
-  if (!isInline(header.get('content-disposition') ?? '')) return { kind: 'attachment' }
+  if (!isInline(dispositions[0] ?? '')) return { kind: 'attachment' }
   if (type.startsWith('multipart/')) return boundary === undefined ? { kind: 'other' } : { kind: 'container', boundary }
   return textKind(contentType)
 }
@@ -35,21 +38,30 @@ function isInline(disposition: string): boolean {
   return /^(?:"?inline"?[ \t]*(?:[;(]|$)|;|$)/i.test(disposition)
 }
 
-/** Whether fields of one name mean different things. */
-function disagree(header: HeaderBlock, name: string, meaning: (value: string) => unknown): boolean {
+const fieldName = /^[!-9;-~]+$/
+
+/**
+ * Values of the fields of this name. The first counts wherever it stands; others only up to the first line that is no
+ * field: where the empty line is missing, what follows is the body, or the header of its first part.
+ */
+function valuesOf(header: HeaderBlock, name: string): string[] {
   const { fields } = header
-  const first = fields.findIndex(field => field.name === name)
-  if (first === -1) return false
-  let expected: unknown
-  for (const [index, field] of fields.entries()) {
-    // Where the empty line is missing, what follows a line that is no field is the body, or the header of its first part.
-    if (index > 0 && !/^[!-9;-~]+$/.test(field.name)) return false
-    if (index < first || field.name !== name) continue
-    const found = meaning(header.valueOf(field))
-    expected ??= found
-    if (found !== expected) return true
-  }
-  return false
+  const first = header.indexOf(name)
+  if (first === -1) return []
+  const values = [header.valueOf(fields[first]!)]
+  const next = header.indexOf(name, first + 1)
+  if (next === -1) return values
+  const broken = fields.findIndex((field, index) => index > 0 && !fieldName.test(field.name))
+  const end = broken === -1 ? fields.length : broken
+  for (let at = next; at !== -1 && at < end; at = header.indexOf(name, at + 1)) values.push(header.valueOf(fields[at]!))
+  return values
+}
+
+/** Whether values of one field mean different things. */
+function disagree(values: readonly string[], meaning: (value: string) => unknown): boolean {
+  if (values.length < 2) return false
+  const expected = meaning(values[0]!)
+  return values.some(value => meaning(value) !== expected)
 }
 
 function textKind({ type, charset, delSp = false }: ContentType): PartKind {

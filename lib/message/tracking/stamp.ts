@@ -13,14 +13,16 @@ export interface MessageIdentity {
   readonly subaccount?: number
 }
 
+const messageIdName = messageIdHeader.toLowerCase()
+const uuidName = uuidHeader.toLowerCase()
 const uuidForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 /** Longest `x-job` that is recorded, in characters. */
 const jobCharsMax = 256
 
 /** Reads what the generator set. Of several fields with one name the first usable one counts. */
 export function messageIdentity(header: HeaderBlock): MessageIdentity {
-  const messageId = header.all(messageIdHeader.toLowerCase()).find(isUsableMessageId)
-  const uuid = header.all(uuidHeader.toLowerCase()).find(value => uuidForm.test(value))
+  const messageId = header.all(messageIdName).find(isUsableMessageId)
+  const uuid = header.all(uuidName).find(value => uuidForm.test(value))
   const jobBytes = header.get('x-job')
   const job = jobBytes && Buffer.from(jobBytes, 'latin1').toString().slice(0, jobCharsMax)
   const subaccount = header.get('x-sp-subaccount-id') ?? ''
