@@ -22,6 +22,11 @@ export const trackingOptions = {
   }),
   'track-click': option(flag, { help: 'Wrap links.', default: 'true', env: 'WRAPPER_TRACK_CLICK' }),
   'track-text': option(flag, { help: 'Wrap links in plain text too.', default: 'false', env: 'WRAPPER_TRACK_TEXT' }),
+  'honeypot-link': option(flag, {
+    help: 'Put a link that no human sees into HTML with wrapped links: who follows it is a machine.',
+    default: 'false',
+    env: 'WRAPPER_HONEYPOT_LINK',
+  }),
   'dkim-signed': option(oneOf('pass', 'wrap'), {
     help: 'A message that carries a DKIM signature: leave it untracked, or wrap it (which breaks the signature).',
     default: 'pass',

@@ -41,7 +41,7 @@ function planFor(
   uuid: string,
   makeLink: LinkMaker | undefined,
 ): TrackingPlan {
-  const { trackOpen, trackInitialOpen, trackClick, trackText, dkimSigned, listUnsubscribe } = settings
+  const { trackOpen, trackInitialOpen, trackClick, trackText, dkimSigned, honeypotLink, listUnsubscribe } = settings
   const mailto = listUnsubscribe === 'https' ? undefined : settings.listUnsubscribeMailto
   return {
     trackOpen,
@@ -49,6 +49,7 @@ function planFor(
     trackClick,
     trackText,
     dkimSigned,
+    honeypotLink,
     trackingUrl: settings.trackingUrl ?? '',
     messageId,
     uuid,

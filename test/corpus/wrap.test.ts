@@ -67,6 +67,7 @@ describe('corpus', { skip: missing }, () => {
           switches: plan,
           linkFor: plan.linkFor,
           withPixels: true,
+          trapUrl: undefined,
           linksMax: 5000,
           urlBytesMax: 1 << 20,
           lineCharsMax: Number.MAX_SAFE_INTEGER,

@@ -19,6 +19,7 @@ for (const file of globSync('*.eml', { cwd: folder }).toSorted()) {
     const plan = {
       trackInitialOpen: true,
       trackText: file.includes('text'),
+      honeypotLink: file.includes('honeypot'),
       listUnsubscribe: { https: true, mailto: 'unsubscribe@news.example' },
       linkFor: (link: LinkRequest) => `https://track.example.com/${'t'.repeat(60)}${links.push(link)}`,
     }

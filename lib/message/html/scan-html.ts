@@ -90,6 +90,11 @@ export class AttributeNames {
     this.#lengths = new Set(names.map(name => name.length))
   }
 
+  /** These and more. */
+  with(names: readonly string[]): AttributeNames {
+    return new AttributeNames([...this.#names, ...names])
+  }
+
   /** The name that stands there, lower case, when it is one of these. */
   nameAt(html: string, start: number, end: number): string | undefined {
     if (!this.#lengths.has(end - start)) return undefined

@@ -48,6 +48,10 @@ export const wrapperOptions = {
   'track-initial-open': option(flag, { help: 'Add a pixel at the beginning of the message.', default: 'false' }),
   'track-click': option(flag, { help: 'Wrap links.', default: 'true' }),
   'track-text': option(flag, { help: 'Wrap links in plain text too.', default: 'false' }),
+  'honeypot-link': option(flag, {
+    help: 'Put a link that no human sees into HTML with wrapped links: who follows it is a machine.',
+    default: 'false',
+  }),
   'dkim-signed': option(oneOf('pass', 'wrap'), {
     help: 'A message that carries a DKIM signature: leave it untracked, or wrap it (which breaks the signature).',
     default: 'pass',

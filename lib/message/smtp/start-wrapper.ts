@@ -206,7 +206,7 @@ function needsLinks(settings: WrapperSettings): boolean {
 }
 
 function trackingOf(settings: WrapperSettings): TrackingSettings {
-  const { trackOpen, trackInitialOpen, trackClick, trackText, dkimSigned, listUnsubscribe } = settings
+  const { trackOpen, trackInitialOpen, trackClick, trackText, dkimSigned, honeypotLink, listUnsubscribe } = settings
   const mailto = listUnsubscribe === 'https' ? undefined : settings.listUnsubscribeMailto
   return {
     trackOpen,
@@ -215,6 +215,7 @@ function trackingOf(settings: WrapperSettings): TrackingSettings {
     trackText,
     trackingUrl: settings.trackingUrl,
     dkimSigned,
+    honeypotLink,
     listUnsubscribe:
       listUnsubscribe === 'off'
         ? undefined

@@ -17,6 +17,7 @@ export interface TrackingSettings extends TrackingSwitches {
   /** Undefined when nothing is tracked. */
   readonly trackingUrl: string | undefined
   readonly dkimSigned: 'pass' | 'wrap'
+  readonly honeypotLink: boolean
   readonly listUnsubscribe: ListUnsubscribe | undefined
 }
 
@@ -105,12 +106,14 @@ export class TrackingRewriting implements Rewriting {
       trackText,
       trackingUrl = '',
       dkimSigned,
+      honeypotLink,
       listUnsubscribe,
     } = this.#settings
     const keys = this.#keys()
     return {
       ...(stampOnly || !keys ? nothing : { trackOpen, trackInitialOpen, trackClick, trackText }),
       dkimSigned,
+      honeypotLink,
       trackingUrl,
       messageId,
       uuid,

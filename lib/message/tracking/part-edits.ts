@@ -1,10 +1,12 @@
 /** What changes in the decoded text of a part. */
+import { trapLinkName } from '../../link/link.ts'
 import { afterPreheader } from '../html/preheader.ts'
 import { scanHtml, type HtmlAttribute, type LinkTag } from '../html/scan-html.ts'
 import type { Edit } from '../mime/edit.ts'
 import { judgeLink, judgeUrl, linkAttributes, type LinkContext } from './link-policy.ts'
 import { ownPixels } from './own-pixels.ts'
 import { ampPixel, htmlPixel } from './pixel.ts'
+import { isTrapLink, trapAttributes, trapLink } from './trap-link.ts'
 import { textLinks } from './text-links.ts'
 import type { LinkRequest, TrackingSwitches } from './tracking-plan.ts'
 import type { WrapTally } from './wrap-report.ts'
@@ -17,6 +19,8 @@ export interface PartTracking {
   readonly linkFor: (link: LinkRequest) => string
   /** Whether this part carries the message's pixels. */
   readonly withPixels: boolean
+  /** Where a link leads that only machines follow; undefined where none is wanted. */
+  readonly trapUrl: string | undefined
   /** Links that the message may still hold. */
   readonly linksMax: number
   /** Bytes of URLs that the message may still hold. */
@@ -27,6 +31,7 @@ export interface PartTracking {
   readonly endsMessage: boolean
 }
 
+const linkAndTrapAttributes = linkAttributes.with(trapAttributes)
 const harmless = /^https?:\/\/[\w.~:/?#@!$*+,;=%()[\]-]+$/
 const openPgp = '-----BEGIN PGP '
 /** The search for it begins with a character that is rarer than a dash. */
@@ -43,8 +48,9 @@ export function htmlEdits(
   tally: WrapTally,
 ): Edit[] | TextSkipReason {
   if (holdsOpenPgp(html)) return 'sealed'
-  const { context, switches } = tracking
-  const scan = scanHtml(html, switches.trackClick ? tracking.linksMax : 0, bytes, linkAttributes)
+  const { context, switches, trapUrl } = tracking
+  const names = trapUrl === undefined ? linkAttributes : linkAndTrapAttributes
+  const scan = scanHtml(html, switches.trackClick ? tracking.linksMax : 0, bytes, names)
   if (switches.trackClick && scan.tooManyLinks) return 'too-many-links'
   const links = switches.trackClick ? scan.links : []
   let urlBytes = 0
@@ -52,9 +58,11 @@ export function htmlEdits(
   if (urlBytes > tracking.urlBytesMax) return 'too-many-url-bytes'
   tally.addUrlBytes(urlBytes)
   const edits: Edit[] = []
+  let hasTrap = false
   for (const tag of links) {
     const verdict = judgeLink(tag, context)
     if (!verdict.wrap) {
+      hasTrap ||= verdict.reason === 'tracking-host' && isTrapLink(tag.attributes)
       if (verdict.reason !== 'no-href') tally.skip(verdict.reason)
       continue
     }
@@ -71,13 +79,21 @@ export function htmlEdits(
   const own = ownPixels(html, bytes, { top, bottom }, context.trackingHost, context.amp)
   if (own.initialOpen || own.open) tally.keepPixels()
   if (switches.trackInitialOpen && !own.initialOpen) {
-    insert(edits, pixelEdit(html, top, context.amp ? 'amp_initial_open' : 'initial_open', tracking))
+    const pixel = pixelOf(context.amp ? 'amp_initial_open' : 'initial_open', tracking)
+    insert(edits, placed(html, top, pixel, tracking))
     tally.pixels++
   }
+  const last: Markup[] = []
+  if (trapUrl !== undefined && !hasTrap && !context.amp && tally.links > 0) last.push(trapOf(trapUrl, tracking))
   if (switches.trackOpen && !own.open) {
-    insert(edits, pixelEdit(html, bottom, context.amp ? 'amp_open' : 'open', tracking))
+    last.push(pixelOf(context.amp ? 'amp_open' : 'open', tracking))
     tally.pixels++
   }
+  if (last.length > 0)
+    insert(
+      edits,
+      placed(html, bottom, fold => last.map(markup => markup(fold)).join(''), tracking),
+    )
   return edits
 }
 
@@ -117,16 +133,27 @@ function urlLength(href: string): number {
   return /^\s*https?:/i.test(href) ? href.length : 0
 }
 
-function pixelEdit(html: string, place: number, action: LinkRequest['action'], tracking: PartTracking): Edit {
-  const link = checked(tracking.linkFor({ action }))
-  let text = tracking.context.amp ? ampPixel(link) : htmlPixel(link)
+/** What is put into the document, with the line ends where it may be broken over lines. */
+type Markup = (fold: string) => string
+
+function pixelOf(action: LinkRequest['action'], { linkFor, context }: PartTracking): Markup {
+  const link = checked(linkFor({ action }))
+  return fold => (context.amp ? ampPixel(link, fold) : htmlPixel(link, fold))
+}
+
+function trapOf(url: string, { linkFor }: PartTracking): Markup {
+  const link = checked(linkFor({ action: 'click', url, linkName: trapLinkName }))
+  return fold => trapLink(link, fold)
+}
+
+function placed(html: string, place: number, markup: Markup, tracking: PartTracking): Edit {
+  let text = markup('')
   const lineStart = html.lastIndexOf('\n', place - 1) + 1
   const lineEnd = html.indexOf('\n', place)
   const lineChars =
     lineEnd === -1 ? html.length - lineStart : lineEnd - lineStart - (html[lineEnd - 1] === '\r' ? 1 : 0)
   // Its tags can be broken over lines without a trace in the text; a line that is too long already is left at that.
-  if (lineChars <= tracking.lineCharsMax && lineChars + text.length > tracking.lineCharsMax)
-    text = text.replace('<span>', '<span\r\n>').replace(/><\//, '\r\n></')
+  if (lineChars <= tracking.lineCharsMax && lineChars + text.length > tracking.lineCharsMax) text = markup('\r\n')
   // It takes a line of its own with it where it stands at a line's end, and the message ends with a line end.
   const behind = /^\r?\n/.exec(html.slice(place, place + 2))?.[0]
   if (behind !== undefined) text += behind

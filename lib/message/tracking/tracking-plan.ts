@@ -31,6 +31,8 @@ export interface TrackingPlan extends TrackingSwitches {
   readonly uuid: string
   /** Absolute http or https URL, of characters that need no escape in HTML. */
   readonly linkFor: (link: LinkRequest) => string
+  /** Where a wrapped link is, put in another that only machines follow: see `trapLinkName`. Not by default. */
+  readonly honeypotLink?: boolean
   /** Stamped (RFC 2369, RFC 8058) unless the message has a List-Unsubscribe of its own. */
   readonly listUnsubscribe?: ListUnsubscribe
 }

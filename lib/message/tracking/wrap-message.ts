@@ -265,6 +265,8 @@ export class MessageWrapper {
         trackingUrl: plan.trackingUrl,
         trackingHost: urlHost(plan.trackingUrl),
         withPixels: !this.#hasPixels,
+        // The one address of the tracker that answers everybody with something.
+        trapUrl: plan.honeypotLink ? `${plan.trackingUrl}/robots.txt` : undefined,
         reencodedBytesMax: this.#limits.reencodedBytesMax,
         linksMax: this.#limits.linksMax - this.#tally.links,
         urlBytesMax: this.#limits.urlBytesMax - this.#tally.urlBytes,

@@ -27,6 +27,8 @@ export interface PartPlan {
   readonly trackingHost: string | undefined
   /** No HTML part before it has the message's pixels. */
   readonly withPixels: boolean
+  /** See `PartTracking`. */
+  readonly trapUrl: string | undefined
   /** Largest body that may change its encoding. */
   readonly reencodedBytesMax: number
   /** Links that the message may still hold. */
@@ -57,6 +59,7 @@ export function wrapPart(part: TextPart, plan: PartPlan, tally: WrapTally): Chan
     delSp: part.delSp,
     switches: plan.switches,
     linkFor: plan.linkFor,
+    trapUrl: plan.trapUrl,
     withPixels: isAmp || (part.kind === 'html' && plan.withPixels),
     linksMax: plan.linksMax,
     urlBytesMax: plan.urlBytesMax,
