@@ -23,7 +23,7 @@ node_is_new_enough() {
 
 # One installer at a time: two terminals may call start.sh at once. The lock goes with the subshell that takes it.
 with_install_lock() {
-  mkdir -p "$state"
+  mkdir -p "$state" && [ -w "$state" ] || die "$state can't be written: run it as the user that owns the checkout"
   (
     flock 9
     "$@"

@@ -1,16 +1,38 @@
 /** `./start.sh`: runs, shows and stops the whole pipeline. */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { checkSettings, installMissing, makeLinkKeys, printStatus, sendSample } from '../lib/pipeline/commands.ts'
+import { consoleOptions } from '../lib/console/options.ts'
+import { lockDirectory } from '../lib/durable/directory-lock.ts'
+import { trackerOptions } from '../lib/event/engagement/options.ts'
+import { agentOptions } from '../lib/event/maillog/options.ts'
+import { feederOptions } from '../lib/event/upload/feeder-options.ts'
+import { wrapperOptions } from '../lib/message/smtp/options.ts'
+import {
+  addressOf,
+  checkSettings,
+  installMissing,
+  makeLinkKeys,
+  printStatus,
+  sayIfChanged,
+  sendSample,
+} from '../lib/pipeline/commands.ts'
 import { planPipeline, supervisable } from '../lib/pipeline/plan.ts'
-import { endProcess, forgetRunningState, isAlive, readRunningState } from '../lib/pipeline/running-state.ts'
+import {
+  forgetRunningState,
+  readRunningState,
+  type RunningState,
+  writeRunningState,
+} from '../lib/pipeline/running-state.ts'
 import { ChildFailed, Supervisor } from '../lib/pipeline/supervisor.ts'
 import { flag, listOf, oneOf, option, path } from '../lib/process/option.ts'
+import { endProcess, identify, isAlive } from '../lib/process/process-identity.ts'
 import { Asked, readSettings, SettingsError } from '../lib/process/settings.ts'
+import { StartError } from '../lib/process/start-error.ts'
 
-const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
+const root = resolve(fileURLToPath(import.meta.url), '../..')
+const childStopMs = 12_000
 
 const program = {
   name: 'pipeline' as const,
@@ -23,13 +45,15 @@ const program = {
   reload    have every process open its log and read its keys anew (SIGHUP)
   sample    send a sample mail through the wrapper
 
-Settings come from config/mta-tracking.yaml, or while there is none from config/mta-tracking.example.yaml.`,
+Settings come from config/mta-tracking.yaml, or while there is none from config/mta-tracking.example.yaml; those of the
+processes stand there (node cmd/wrapper.ts --help lists the wrapper's) or in the environment.`,
   operands: '[command]',
+  ownOptionsOnly: true as const,
   options: {
     run: option(listOf(oneOf(...supervisable)), { help: 'What is run.', default: 'console,tracker,feeder,wrapper' }),
     'state-dir': option(path, { help: 'Folder for Redis, logs and state.', default: 'var' }),
     detach: option(flag, {
-      help: 'Return once everything is healthy; it goes on in the background.',
+      help: 'Return once everything is up; it goes on in the background.',
       default: 'false',
     }),
     'unless-stopped': option(flag, {
@@ -43,130 +67,215 @@ Settings come from config/mta-tracking.yaml, or while there is none from config/
 const ownConfig = join(root, 'config', 'mta-tracking.yaml')
 const defaultConfig = existsSync(ownConfig) ? ownConfig : join(root, 'config', 'mta-tracking.example.yaml')
 
+// The terminal may be closed; what runs goes on.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 try {
-  const line = readSettings({ ...program, configFile: defaultConfig }, process.argv.slice(2), process.env, version())
-  const [command = 'start', ...more] = line.operands
-  if (more.length > 0) throw new SettingsError(`unexpected ${JSON.stringify(more[0])}: one command at a time`)
-  process.exitCode = await dispatch(command, line.settings)
+  process.exitCode = await main(process.argv.slice(2))
 } catch (error) {
+  const { code, path: file } = error as NodeJS.ErrnoException
   if (error instanceof Asked) console.log(error.message.trimEnd())
   else if (error instanceof SettingsError) {
     console.error(`start.sh: ${error.message}`)
     process.exitCode = 2
+  } else if (error instanceof StartError) {
+    console.error(`start.sh: ${error.message}`)
+    process.exitCode = 1
+  } else if (code === 'EACCES' || code === 'EPERM') {
+    console.error(
+      `start.sh: ${file ?? 'a process of the pipeline'} is another user's (${code}): call it as the user that started it`,
+    )
+    process.exitCode = 1
   } else throw error
 }
 
-type PipelineSettings = ReturnType<typeof readSettings<typeof program.options>>['settings']
-
-async function dispatch(command: string, settings: PipelineSettings): Promise<number> {
+async function main(argv: readonly string[]): Promise<number> {
+  const line = readLine(argv)
+  const [command = 'start'] = line.operands
+  const { settings } = line
   const stateDir = resolve(root, settings.stateDir)
-  const stateFile = join(stateDir, 'run', 'pipeline.json')
-  const stoppedMark = join(stateDir, 'run', 'stopped')
-  const plan = planPipeline({
-    root,
-    node: process.execPath,
-    configFile: resolve(settings.config ?? defaultConfig),
-    stateDir,
-    run: settings.run,
-    env: process.env,
-  })
+  const runDir = join(stateDir, 'run')
+  const stateFile = join(runDir, 'pipeline.json')
+  const stoppedMark = join(runDir, 'stopped')
+  const configFile = resolve(settings.config ?? defaultConfig)
   const say = settings.quiet ? () => undefined : (text: string) => console.log(text)
   const recorded = readRunningState(stateFile)
   const running = recorded !== undefined && isAlive(recorded.supervisor) ? recorded : undefined
 
   switch (command) {
-    case 'start': {
-      if (running) {
-        say('mta-tracking is running already.')
-        if (!settings.quiet) await printStatus(plan, running, say)
-        return 0
-      }
+    case 'start':
+      if (line.check) return check()
+      if (running) return tellRunning(running)
       if (settings.unlessStopped && existsSync(stoppedMark)) return 0
+      mkdirSync(runDir, { recursive: true })
       rmSync(stoppedMark, { force: true })
-      // Children whose supervisor was killed: ours, and in the way of new ones.
-      for (const child of Object.values(recorded?.children ?? {}).toReversed()) await endProcess(child, 12_000)
-      forgetRunningState(stateFile)
-      mkdirSync(join(stateDir, 'log'), { recursive: true })
-      if (!installMissing(plan, root)) return 1
-      await makeLinkKeys(plan, root, say)
-      const wrong = await checkSettings(plan, root)
-      for (const line of wrong) console.error(line)
-      if (wrong.length > 0) return 2
-      if (settings.detach) return startDetached(join(stateDir, 'log', 'pipeline.log'), settings.quiet)
-      return supervise()
-    }
-    case 'stop': {
-      mkdirSync(dirname(stoppedMark), { recursive: true })
-      writeFileSync(stoppedMark, '')
-      if (running) await endProcess(running.supervisor, 60_000)
-      // Whatever a killed supervisor left.
-      for (const child of Object.values(recorded?.children ?? {}).toReversed()) await endProcess(child, 12_000)
-      forgetRunningState(stateFile)
-      say(running ? 'mta-tracking has stopped.' : 'mta-tracking was not running.')
-      return 0
-    }
-    case 'reload': {
-      if (!running) {
-        console.error('start.sh: nothing to reload: mta-tracking is not running')
-        return 3
-      }
+      if (!settings.detach) return supervise()
+      // Here, where its progress is seen.
+      if (!installMissing(plan(), root)) return 1
+      return startDetached(join(stateDir, 'log', 'pipeline.log'), settings.quiet)
+    case 'stop':
+      return stop()
+    case 'reload':
+      if (!running) return tellNotRunning()
       process.kill(running.supervisor.pid, 'SIGHUP')
       return 0
+    case 'status': {
+      if (!running) return tellNotRunning()
+      const well = await printStatus(running, say)
+      sayIfChanged(running, configFile, say)
+      return well ? 0 : 4
     }
-    case 'status':
-      if (!running) {
-        say('mta-tracking is not running. Start it with ./start.sh')
-        return 3
-      }
-      return (await printStatus(plan, running, say)) ? 0 : 4
     case 'sample':
-      return (await sendSample(plan, join(root, 'config', 'sample.eml'), text => console.log(text))) ? 0 : 1
+      if (!running) return tellNotRunning()
+      return (await sendSample(running, join(root, 'config', 'sample.eml'), text => console.log(text))) ? 0 : 1
     default:
       throw new SettingsError(`unknown command ${JSON.stringify(command)}: start, status, stop, reload or sample`)
   }
 
-  async function supervise(): Promise<number> {
-    const supervisor = new Supervisor(plan.children, root, stateFile, text => {
-      console.error(`${new Date().toISOString()} ${text}`)
+  function plan(): ReturnType<typeof planPipeline> {
+    return planPipeline({
+      root,
+      node: process.execPath,
+      configFile,
+      stateDir,
+      run: settings.run,
+      env: process.env,
+      options: {
+        console: consoleOptions,
+        tracker: trackerOptions,
+        feeder: feederOptions,
+        agent: agentOptions,
+        wrapper: wrapperOptions,
+      },
     })
-    let stopping = false
-    const stop = new Promise<NodeJS.Signals>(resolve => {
-      const asked = (signal: NodeJS.Signals) => {
-        stopping = true
-        resolve(signal)
-      }
-      process.on('SIGTERM', asked).on('SIGINT', asked)
-    })
-    process.on('SIGHUP', signal => supervisor.forward(signal))
-    const failed = await Promise.race([
-      supervisor.start().then(
-        () => undefined,
-        (error: unknown) => error,
-      ),
-      stop.then(() => undefined),
-    ])
-    if (failed !== undefined) {
-      await supervisor.stop()
-      if (!(failed instanceof ChildFailed)) throw failed
-      console.error(`start.sh: ${failed.message}`)
-      return 1
+  }
+
+  async function check(): Promise<number> {
+    let wrong
+    try {
+      wrong = await checkSettings(plan(), root)
+    } catch (error) {
+      if (!(error instanceof SettingsError)) throw error
+      wrong = [error.message]
     }
-    const state = readRunningState(stateFile)
-    if (state && !settings.quiet && !stopping) {
-      await printStatus(plan, state, say)
-      say(tryNext(plan))
-    }
-    // Tells the call with --detach that waits for it.
-    process.send?.('healthy')
-    const signal = await stop
-    say(`${signal}: stopping`)
-    await supervisor.stop()
+    for (const reason of wrong) console.error(reason)
+    if (wrong.length === 0) say(`${configFile} is good.`)
+    return wrong.length === 0 ? 0 : 1
+  }
+
+  function tellNotRunning(): number {
+    say('mta-tracking is not running. Start it with ./start.sh')
+    return 3
+  }
+
+  async function tellRunning(state: RunningState): Promise<number> {
+    say('mta-tracking is running already.')
+    if (settings.quiet) return 0
+    await printStatus(state, say)
+    sayIfChanged(state, configFile, say)
     return 0
+  }
+
+  async function stop(): Promise<number> {
+    mkdirSync(runDir, { recursive: true })
+    writeFileSync(stoppedMark, '')
+    if (running) await endProcess(running.supervisor, 60_000)
+    // Nobody is to start anything while what a killed supervisor left is ended.
+    const lock = await lockDirectory(runDir)
+    await endChildren(recorded)
+    forgetRunningState(stateFile)
+    await lock.release()
+    say(running ? 'mta-tracking has stopped.' : 'mta-tracking was not running.')
+    return 0
+  }
+
+  /** Runs everything until it is told to end. One supervisor a folder: two would give one Redis folder to two servers. */
+  async function supervise(): Promise<number> {
+    const stopping = new AbortController()
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopping.abort(signal))
+    let lock
+    try {
+      lock = await lockDirectory(runDir)
+    } catch (error) {
+      const first = readRunningState(stateFile)?.supervisor
+      if (!(error instanceof StartError) || !first || !isAlive(first)) throw error
+      say(`mta-tracking is being started already, by process ${first.pid}.`)
+      return 0
+    }
+    try {
+      const orphans = readRunningState(stateFile)
+      const self = identify(process.pid)
+      const children = orphans?.children ?? []
+      if (self) writeRunningState(stateFile, { supervisor: self, children, configFile, startedAt: Date.now() })
+      // Children whose supervisor was killed: ours, and in the way of new ones.
+      await endChildren(orphans)
+      return await superviseAlone(stopping.signal)
+    } finally {
+      forgetRunningState(stateFile)
+      await lock.release()
+    }
+  }
+
+  async function superviseAlone(stopping: AbortSignal): Promise<number> {
+    const planned = plan()
+    const keys = planned.linkKeysFile
+    mkdirSync(join(stateDir, 'log'), { recursive: true })
+    if (!installMissing(planned, root)) return 1
+    if (keys !== undefined && !existsSync(keys)) {
+      makeLinkKeys(keys, root)
+      say(`made link keys in ${keys}: keep a copy in a safe place`)
+    }
+    const wrong = await checkSettings(planned, root)
+    for (const reason of wrong) console.error(reason)
+    if (wrong.length > 0) return 2
+    const report = (text: string) => console.error(`${new Date().toISOString()} ${text}`)
+    const supervisor = new Supervisor({ plan: planned, root, stateFile, report })
+    process.on('SIGHUP', () => supervisor.reload())
+    const stopped = new Promise<void>(done => {
+      if (stopping.aborted) done()
+      stopping.addEventListener('abort', () => done(), { once: true })
+    })
+    try {
+      await Promise.race([supervisor.start(), stopped])
+      const state = readRunningState(stateFile)
+      if (state && !settings.quiet && !stopping.aborted) {
+        await printStatus(state, say)
+        say(tryNext(state))
+      }
+      // Tells the call with --detach that waits for it.
+      if (!stopping.aborted) process.send?.('up')
+      await stopped
+      say(`${String(stopping.reason)}: stopping`)
+      return 0
+    } catch (error) {
+      if (!(error instanceof ChildFailed)) throw error
+      console.error(`start.sh: ${error.message}`)
+      return 1
+    } finally {
+      await supervisor.stop()
+    }
   }
 }
 
-/** Starts this same program in the background and waits until it says that all is healthy. */
+/** @throws {SettingsError} also for a file that is no YAML, with the way to stop what runs all the same */
+function readLine(argv: readonly string[]): ReturnType<typeof readSettings<typeof program.options>> {
+  try {
+    return readSettings({ ...program, configFile: defaultConfig }, argv, process.env, version())
+  } catch (error) {
+    const looksAtFile = argv.every(word => !/^(?:status|stop|reload|sample)$/.test(word))
+    if (looksAtFile || !(error instanceof SettingsError) || !error.message.includes('.yaml:')) throw error
+    throw new SettingsError(`${error.message}\n(--config config/mta-tracking.example.yaml does it without that file)`)
+  }
+}
+
+async function endChildren(state: RunningState | undefined): Promise<void> {
+  for (const { identity } of (state?.children ?? []).toReversed()) {
+    if (identity) await endProcess(identity, childStopMs)
+  }
+}
+
+/** Starts this same program in the background and waits until it says that all is up; its exit code when it is not. */
 async function startDetached(logFile: string, quiet: boolean): Promise<number> {
+  mkdirSync(resolve(logFile, '..'), { recursive: true })
   const output = openSync(logFile, 'a')
   const before = readFileSync(logFile).length
   const args = process.argv.slice(2).filter(word => word !== '--detach' && word !== '-detach')
@@ -175,27 +284,33 @@ async function startDetached(logFile: string, quiet: boolean): Promise<number> {
     stdio: ['ignore', output, output, 'ipc'],
     detached: true,
   })
-  const healthy = await new Promise<boolean>(done => {
-    child.once('message', () => done(true))
-    child.once('exit', () => done(false))
+  const exitCode = await new Promise<number>(done => {
+    child.once('message', () => done(0))
+    child.once('exit', code => done(code ?? 1))
   })
-  if (!quiet || !healthy) (healthy ? process.stdout : process.stderr).write(readFileSync(logFile).subarray(before))
+  const said = readFileSync(logFile).subarray(before)
+  if (exitCode !== 0) process.stderr.write(said)
+  else if (!quiet) process.stdout.write(said)
   if (child.connected) child.disconnect()
   child.unref()
-  return healthy ? 0 : 1
+  return exitCode
 }
 
-function tryNext(plan: ReturnType<typeof planPipeline>): string {
+function tryNext(state: RunningState): string {
+  const page = addressOf(state, 'console')
+  const commands = [
+    ...(addressOf(state, 'wrapper') === undefined
+      ? []
+      : [['./start.sh sample', 'send a sample mail through the wrapper']]),
+    ...(page === undefined ? [] : [[page, 'see it arrive, open it, follow a link, see the events']]),
+    ['./start.sh status', 'how everything is'],
+    ['./start.sh stop', process.send ? 'stop it' : 'stop it; here Ctrl-C does the same'],
+  ]
   return [
     '',
     'Try next:',
-    ...(plan.wrapper ? ['  ./start.sh sample              send a sample mail through the wrapper'] : []),
-    ...(plan.console
-      ? [`  http://${plan.console}          see it arrive, open it, follow a link, see the events`]
-      : []),
-    '  ./start.sh status              how everything is',
-    '  ./start.sh stop                stop it; here Ctrl-C does the same',
-    `Settings: ${plan.configFile}`,
+    ...commands.map(([command = '', what = '']) => `  ${command.padEnd(30)} ${what}`),
+    `Settings: ${state.configFile}`,
   ].join('\n')
 }
 

@@ -80,23 +80,26 @@ export async function startConsole(context: ProcessContext<ConsoleOptions>): Pro
       ),
     )
     servers.push(
-      await listening(settings.smtpHostport, () =>
-        serveMailbox(
-          settings.smtpHostport,
-          archive,
-          { ...mailboxLimits, messageBytesMax: settings.maxMessageBytes },
-          {
-            onMail: bytes => {
-              metrics.mails.inc()
-              metrics.mailBytes.inc(bytes)
-              well()
+      await listening(
+        settings.smtpHostport,
+        () =>
+          serveMailbox(
+            settings.smtpHostport,
+            archive,
+            { ...mailboxLimits, messageBytesMax: settings.maxMessageBytes },
+            {
+              onMail: bytes => {
+                metrics.mails.inc()
+                metrics.mailBytes.inc(bytes)
+                well()
+              },
+              onRefused: (reason, error) => {
+                metrics.mailsRefused.inc({ reason })
+                if (reason === 'store' && error) troubled(error)
+              },
             },
-            onRefused: (reason, error) => {
-              metrics.mailsRefused.inc({ reason })
-              if (reason === 'store' && error) troubled(error)
-            },
-          },
-        ),
+          ),
+        'smtp-hostport',
       ),
     )
   } catch (error) {

@@ -1,25 +1,30 @@
 /** What `./start.sh` does beside supervising. */
-import { execFile, execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { execFile, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { createTransport } from 'nodemailer'
+import { isAlive } from '../process/process-identity.ts'
+import { StartError } from '../process/start-error.ts'
 import { probe } from './health-probe.ts'
 import type { PipelinePlan } from './plan.ts'
-import { isAlive, type RunningState } from './running-state.ts'
+import type { RunningState } from './running-state.ts'
 
 /** Takes lines for people. */
 export type Say = (text: string) => void
 
-/** Makes the file of link keys when there is none, through the tool that also rotates them. */
-export async function makeLinkKeys(plan: PipelinePlan, root: string, say: Say): Promise<void> {
-  if (existsSync(plan.linkKeysFile)) return
-  mkdirSync(dirname(plan.linkKeysFile), { recursive: true })
-  execFileSync(process.execPath, ['cmd/linktool.ts', 'keys', 'new', '--link-keys', plan.linkKeysFile], {
+/**
+ * Makes a file of link keys, through the tool that also rotates them.
+ * @throws {StartError} when it can't; the reason was told on standard error
+ */
+export function makeLinkKeys(file: string, root: string): void {
+  mkdirSync(dirname(file), { recursive: true })
+  const made = spawnSync(process.execPath, ['cmd/linktool.ts', 'keys', 'new', '--link-keys', file], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
   })
-  say(`made link keys in ${plan.linkKeysFile}: keep a copy in a safe place`)
+  if (made.status !== 0) throw new StartError(`link keys could not be made in ${file}`)
 }
 
 /**
@@ -35,55 +40,81 @@ export function installMissing(plan: PipelinePlan, root: string): boolean {
 }
 
 /**
- * Has every process judge its settings before any is started.
+ * Has every process judge its settings before any is started. Changes nothing: while there are no link keys, it judges
+ * with some that it throws away.
  * @returns what is wrong, a line each; empty when all is good
  */
 export async function checkSettings(plan: PipelinePlan, root: string): Promise<string[]> {
   const run = promisify(execFile)
-  const verdicts = plan.children
-    .filter(child => child.name !== 'redis')
-    .map(async child => {
-      try {
-        await run(child.command, [...child.args, '--check'], { cwd: root, env: { ...process.env, ...child.env } })
-        return ''
-      } catch (error) {
-        const { stderr, message } = error as Error & { stderr?: string }
-        return (stderr || message).trim()
-      }
-    })
-  return (await Promise.all(verdicts)).filter(verdict => verdict !== '')
+  const keysMissing = plan.linkKeysFile !== undefined && !existsSync(plan.linkKeysFile)
+  const dir = keysMissing ? mkdtempSync(join(tmpdir(), 'mta-tracking-')) : undefined
+  try {
+    const keys = dir === undefined ? {} : { LINK_KEYS_FILE: join(dir, 'link-keys') }
+    if (keys.LINK_KEYS_FILE !== undefined) makeLinkKeys(keys.LINK_KEYS_FILE, root)
+    const verdicts = plan.children
+      .filter(child => child.name !== 'redis')
+      .map(async child => {
+        const env = { ...process.env, ...child.env, ...keys }
+        try {
+          await run(child.command, [...child.args, '--check'], { cwd: root, env })
+          return ''
+        } catch (error) {
+          const { stderr, message } = error as Error & { stderr?: string }
+          return (stderr || message).trim()
+        }
+      })
+    return (await Promise.all(verdicts)).filter(verdict => verdict !== '')
+  } finally {
+    if (dir !== undefined) rmSync(dir, { recursive: true, force: true })
+  }
 }
 
-/** Prints a line for each process; whether all are well. */
-export async function printStatus(plan: PipelinePlan, state: RunningState, say: Say): Promise<boolean> {
+/** Prints a line for each process, and one below it for what is wrong with it; whether all are well. */
+export async function printStatus(state: RunningState, say: Say): Promise<boolean> {
   let well = true
-  for (const child of plan.children) {
-    const identity = state.children[child.name]
+  for (const child of state.children) {
+    const { name, identity, listens } = child
     const alive = identity !== undefined && isAlive(identity)
-    const trouble = alive ? await probe(child, child.name === 'redis' ? undefined : identity.pid) : 'not running'
-    well &&= trouble === undefined
-    const where = child.listens.map(({ what, where }) => `${where}  (${what})`)
-    const pid = alive ? `pid ${identity.pid}` : ''
-    say(`  ${child.name.padEnd(9)}${(trouble ?? 'ok').padEnd(4)} ${pid.padEnd(12)} ${where.join(', ')}`)
+    const condition = alive
+      ? await probe(child, name === 'redis' ? undefined : identity.pid)
+      : ({ state: 'down', trouble: 'not running; it is started again when the supervisor next tries' } as const)
+    well &&= condition.state === 'ok'
+    const where = listens.map(place => `${place.where}  (${place.what})`).join(', ')
+    say(`  ${name.padEnd(8)} ${condition.state.padEnd(8)} ${(alive ? `pid ${identity.pid}` : '').padEnd(11)} ${where}`)
+    if (condition.trouble !== undefined) say(`           ${condition.trouble}`)
   }
   return well
 }
 
+/** Says when the configuration is not the one that runs. */
+export function sayIfChanged(state: RunningState, configFile: string, say: Say): void {
+  const changedAt = statSync(configFile, { throwIfNoEntry: false })?.mtimeMs ?? 0
+  if (configFile === state.configFile && changedAt <= state.startedAt) return
+  say(`${configFile} has changed since: ./start.sh --check looks at it, ./start.sh stop and ./start.sh apply it.`)
+}
+
+/** Where others connect to, of a process that runs: `HOST:PORT` or a URL; undefined when it is not among those. */
+export function addressOf(state: RunningState, name: string): string | undefined {
+  return state.children.find(child => child.name === name)?.listens[0]?.where
+}
+
 /** Sends the sample mail to the wrapper; whether it was accepted. */
-export async function sendSample(plan: PipelinePlan, file: string, say: Say): Promise<boolean> {
-  if (plan.wrapper === undefined) {
+export async function sendSample(state: RunningState, file: string, say: Say): Promise<boolean> {
+  const wrapper = addressOf(state, 'wrapper')
+  if (wrapper === undefined) {
     say('no wrapper runs here, so there is nowhere to send a sample to')
     return false
   }
-  const [host, port] = splitHostPort(plan.wrapper)
+  const [host, port] = splitHostPort(wrapper)
   const transport = createTransport({ host, port, ignoreTLS: true, connectionTimeout: 5_000 })
   try {
     const sent = await transport.sendMail({
       envelope: { from: 'news@shop.example', to: ['alex@customer.example'] },
       raw: readFileSync(file),
     })
-    say(`the wrapper at ${plan.wrapper} answered: ${sent.response}`)
-    if (plan.console) say(`see it arrive at http://${plan.console}`)
+    say(`the wrapper at ${wrapper} answered: ${sent.response}`)
+    const page = addressOf(state, 'console')
+    if (page !== undefined) say(`see it arrive at ${page}`)
     return true
   } catch (error) {
     say(`the sample was not accepted: ${(error as Error).message}`)

@@ -1,12 +1,13 @@
 /**
- * Which processes make up the pipeline and how each is started: read from the one configuration file that they all read.
+ * Which processes make up the pipeline and how each is started: from the one configuration file that they all read, with
+ * the environment over it, exactly as each of them will read it.
  */
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { parse } from 'yaml'
-import { SettingsError } from '../process/settings.ts'
+import { commonOptions } from '../process/common-options.ts'
+import { formatHostPort, type HostPort, type OptionTable } from '../process/option.ts'
+import { readSettings, SettingsError } from '../process/settings.ts'
 
 /** The processes that can run under the supervisor, in the order of their start. acct_etl is started by the MTA. */
 export const supervisable = ['console', 'tracker', 'feeder', 'agent', 'wrapper'] as const
@@ -19,7 +20,7 @@ export interface ChildPlan {
   readonly env: Readonly<Record<string, string>>
   /** Where `/health` is asked, `HOST:PORT`; for Redis a unix socket. */
   readonly health: string
-  /** What it listens on, for people. */
+  /** What it listens on or reads from or sends to, for people; what others connect to comes first. */
   readonly listens: readonly { readonly what: string; readonly where: string }[]
   /** Where its log lines go. */
   readonly logFile: string
@@ -28,36 +29,8 @@ export interface ChildPlan {
 export interface PipelinePlan {
   readonly children: readonly ChildPlan[]
   readonly configFile: string
-  readonly linkKeysFile: string
-  /** Where a sample mail is sent to, `HOST:PORT`; undefined when no wrapper runs. */
-  readonly wrapper: string | undefined
-  readonly console: string | undefined
-  readonly tracker: string | undefined
-}
-
-/** Longest path of a unix socket, sun_path less its ending NUL (unix(7)). */
-const socketPathBytesMax = 107
-
-const healthPorts: Readonly<Record<Supervisable, number>> = {
-  agent: 9113,
-  wrapper: 9114,
-  tracker: 9115,
-  feeder: 9116,
-  console: 9117,
-}
-
-/** What a process listens on when the file does not say, as `../../cmd` declares it. */
-const listeners: Readonly<
-  Record<Supervisable, readonly { setting: string; fallback: string; what: string; url?: true }[]>
-> = {
-  console: [
-    { setting: 'in-hostport', fallback: '127.0.0.1:8025', what: 'events and caught mail', url: true },
-    { setting: 'smtp-hostport', fallback: '127.0.0.1:2525', what: 'mailbox that catches everything, SMTP' },
-  ],
-  tracker: [{ setting: 'in-hostport', fallback: '127.0.0.1:8888', what: 'opens and clicks', url: true }],
-  feeder: [],
-  agent: [],
-  wrapper: [{ setting: 'in-hostport', fallback: 'localhost:587', what: 'send your mail here, SMTP' }],
+  /** To be made when it is missing; undefined when nothing that runs makes or follows links. */
+  readonly linkKeysFile: string | undefined
 }
 
 export interface PlanInput {
@@ -69,65 +42,159 @@ export interface PlanInput {
   readonly stateDir: string
   readonly run: readonly Supervisable[]
   readonly env: Readonly<Record<string, string | undefined>>
+  /** What each process can be told. */
+  readonly options: Readonly<Record<Supervisable, OptionTable>>
 }
 
-/** @throws {SettingsError} when the file can't be read or is no mapping */
+/** Longest path of a unix socket, sun_path less its ending NUL (unix(7)). */
+const socketPathBytesMax = 107
+
+/** Where `/health` is served unless the user says; on loopback. */
+const healthPorts: Readonly<Record<Supervisable, number>> = {
+  agent: 9113,
+  wrapper: 9114,
+  tracker: 9115,
+  feeder: 9116,
+  console: 9117,
+}
+
+const usesRedis: ReadonlySet<Supervisable> = new Set(['tracker', 'feeder', 'wrapper'])
+const usesLinkKeys: ReadonlySet<Supervisable> = new Set(['tracker', 'wrapper'])
+
+/** Keys of the services that events are uploaded to, by the process that needs one. */
+const uploadKeys: Readonly<Partial<Record<Supervisable, string>>> = {
+  feeder: 'SPARKPOST_API_KEY_INGEST',
+  agent: 'SENDPOST_API_KEY',
+}
+
+/** @throws {SettingsError} with a line for each process whose settings are wrong */
 export function planPipeline(input: PlanInput): PipelinePlan {
-  const { root, node, stateDir, configFile } = input
-  const config = readSections(configFile)
-  const at = (name: Supervisable, setting: string): string | undefined =>
-    asText(config.sections[name]?.[setting]) ?? asText(config.top[setting])
+  const { root, stateDir, configFile } = input
+  const redis = planRedis(stateDir)
+  const ownLinkKeys = join(stateDir, 'link-keys')
+  const settings = readEach(input, { 'redis-url': redis.url, 'link-keys': ownLinkKeys })
 
   const children: ChildPlan[] = []
-  const env: Record<string, string> = {}
-  if (config.top['redis-url'] === undefined && input.env['REDIS_URL'] === undefined) {
-    const redis = planRedis(stateDir)
-    children.push(redis.child)
-    env['REDIS_URL'] = redis.url
+  let linkKeysFile: string | undefined
+  for (const [name, of] of settings) {
+    const env: Record<string, string> = {}
+    if (usesRedis.has(name) && of['redisUrl'] === redis.url) env['REDIS_URL'] = redis.url
+    if (usesLinkKeys.has(name)) {
+      linkKeysFile ??= resolve(root, asText(of['linkKeys']) ?? ownLinkKeys)
+      if (of['linkKeys'] === ownLinkKeys) env['LINK_KEYS_FILE'] = ownLinkKeys
+    }
+    const uploadKey = uploadKeys[name]
+    if (uploadKey !== undefined && isKeyless(of)) {
+      env[uploadKey] = asText(settings.get('console')?.['apiKey']) ?? 'local'
+    }
+    children.push(planChild(input, name, of, env))
   }
-  // The local console takes any key unless it was given one; a real service's key comes from the user's environment.
-  const endpoint = at('feeder', 'endpoint') ?? input.env['SPARKPOST_HOST_INGEST'] ?? ''
-  if (input.env['SPARKPOST_API_KEY_INGEST'] === undefined && /^http:\/\/(?:127\.|localhost|\[::1\])/.test(endpoint)) {
-    env['SPARKPOST_API_KEY_INGEST'] = input.env['CONSOLE_API_KEY'] ?? 'local'
-  }
+  if (children.some(child => child.env['REDIS_URL'] !== undefined)) children.unshift(redis.child)
+  return { children, configFile, linkKeysFile }
+}
 
-  for (const name of supervisable.filter(candidate => input.run.includes(candidate))) {
-    const health = at(name, 'metrics-hostport') ?? `127.0.0.1:${healthPorts[name]}`
-    const logFile = at(name, 'logfile') ?? join(stateDir, 'log', `${name}.log`)
-    children.push({
-      name,
-      command: node,
-      args: [
-        join('cmd', `${name}.ts`),
-        '--config',
-        configFile,
-        ...(at(name, 'metrics-hostport') === undefined ? ['--metrics-hostport', health] : []),
-        ...(at(name, 'logfile') === undefined ? ['--logfile', logFile] : []),
-      ],
-      env,
-      health,
-      listens: listeners[name].map(({ setting, fallback, what, url }) => {
-        const where = at(name, setting) ?? fallback
-        return { what, where: url ? `http://${where}` : where }
-      }),
-      logFile,
-    })
+/** The settings of a process, by their names in camel case. */
+type AnySettings = Readonly<Record<string, unknown>>
+
+/** A text, or a list of them with commas. */
+function asText(value: unknown): string | undefined {
+  return Array.isArray(value) ? value.join(',') : typeof value === 'string' ? value : undefined
+}
+
+/** @param defaults in place of the declared ones, by the names of options */
+function readEach(
+  { run, configFile, env, options }: PlanInput,
+  defaults: Readonly<Record<'redis-url' | 'link-keys', string>>,
+): ReadonlyMap<Supervisable, AnySettings> {
+  const common: OptionTable = {
+    'redis-url': { ...commonOptions['redis-url'], default: defaults['redis-url'] },
+    'link-keys': { ...commonOptions['link-keys'], default: defaults['link-keys'] },
   }
-  const where = (name: Supervisable, setting: string) =>
-    input.run.includes(name)
-      ? (at(name, setting) ?? listeners[name].find(listener => listener.setting === setting)?.fallback)
-      : undefined
+  const found = new Map<Supervisable, AnySettings>()
+  const wrong: string[] = []
+  for (const name of supervisable.filter(candidate => run.includes(candidate))) {
+    try {
+      const program = { name, manual: '', options: { ...options[name], ...common } }
+      found.set(name, readSettings(program, ['--config', configFile], env, '').settings)
+    } catch (error) {
+      if (!(error instanceof SettingsError)) throw error
+      wrong.push(`${name}: ${error.message}`)
+    }
+  }
+  if (wrong.length > 0) throw new SettingsError(wrong.join('\n'))
+  return found
+}
+
+function planChild(
+  { node, configFile, stateDir }: PlanInput,
+  name: Supervisable,
+  settings: AnySettings,
+  env: Readonly<Record<string, string>>,
+): ChildPlan {
+  const metrics = settings['metricsHostport'] as HostPort | undefined
+  const ownMetrics = `127.0.0.1:${healthPorts[name]}`
+  const logFile = settings['logfile'] as string | undefined
+  const ownLogFile = join(stateDir, 'log', `${name}.log`)
   return {
-    children,
-    configFile,
-    linkKeysFile: resolve(
-      root,
-      at('wrapper', 'link-keys') ?? input.env['LINK_KEYS_FILE'] ?? join(stateDir, 'link-keys'),
-    ),
-    wrapper: where('wrapper', 'in-hostport'),
-    console: where('console', 'in-hostport'),
-    tracker: where('tracker', 'in-hostport'),
+    name,
+    command: node,
+    args: [
+      join('cmd', `${name}.ts`),
+      ...['--config', configFile],
+      ...(metrics === undefined ? ['--metrics-hostport', ownMetrics] : []),
+      ...(logFile === undefined ? ['--logfile', ownLogFile] : []),
+    ],
+    env,
+    health: metrics === undefined ? ownMetrics : reachable(metrics),
+    listens: listensOf(name, settings),
+    logFile: logFile ?? ownLogFile,
   }
+}
+
+/** Whether events go to this machine and no key was given: the console takes any, a real service's is the user's to give. */
+function isKeyless(settings: AnySettings): boolean {
+  return (
+    settings['apiKey'] === undefined &&
+    settings['apiKeyFile'] === undefined &&
+    /^http:\/\/(?:127\.|localhost|\[::1\])/.test(asText(settings['endpoint']) ?? '')
+  )
+}
+
+function listensOf(name: Supervisable, settings: AnySettings): ChildPlan['listens'] {
+  const at = (setting: string) => reachable(settings[setting] as HostPort)
+  const endpoint = shownUrl(asText(settings['endpoint']) ?? 'https://api.sparkpost.com')
+  switch (name) {
+    case 'console':
+      return [
+        { what: 'events and caught mail', where: `http://${at('inHostport')}` },
+        { what: 'mailbox that catches everything, SMTP', where: at('smtpHostport') },
+      ]
+    case 'tracker':
+      return [{ what: 'opens and clicks', where: `http://${at('inHostport')}` }]
+    case 'feeder':
+      return [{ what: 'events are uploaded there', where: endpoint }]
+    case 'agent':
+      return [
+        { what: 'is read', where: asText(settings['logPath']) ?? '' },
+        { what: 'events are uploaded there', where: endpoint },
+      ]
+    default:
+      return [
+        { what: 'send your mail here, SMTP', where: at('inHostport') },
+        { what: 'your MTA', where: at('outHostport') },
+      ]
+  }
+}
+
+/** Without what follows a `?`, where some services want their token. */
+function shownUrl(url: string): string {
+  return url.replace(/\?.*/s, '?…')
+}
+
+/** Where a listener on every address is reached from this machine. */
+function reachable({ host, port }: HostPort): string {
+  const loopback: Readonly<Record<string, string>> = { '': '127.0.0.1', '0.0.0.0': '127.0.0.1', '::': '::1' }
+  return formatHostPort({ host: loopback[host] ?? host, port })
 }
 
 /** A Redis of our own: own folder, unix socket only, append-only file on, nothing ever evicted. */
@@ -152,7 +219,7 @@ function planRedis(stateDir: string): { child: ChildPlan; url: string } {
     logfile: logFile,
   }
   return {
-    url: `unix://${socket}`,
+    url: `unix://${encodeURI(socket).replaceAll('?', '%3F').replaceAll('#', '%23')}`,
     child: {
       name: 'redis',
       command: 'redis-server',
@@ -163,34 +230,4 @@ function planRedis(stateDir: string): { child: ChildPlan; url: string } {
       logFile,
     },
   }
-}
-
-interface Sections {
-  readonly top: Readonly<Record<string, unknown>>
-  readonly sections: Readonly<Partial<Record<string, Readonly<Record<string, unknown>>>>>
-}
-
-function readSections(file: string): Sections {
-  let document: unknown
-  try {
-    document = parse(readFileSync(file, 'utf8'))
-  } catch (error) {
-    throw new SettingsError(`${file}: ${(error as Error).message.split('\n')[0]}`)
-  }
-  if (document === null || document === undefined) return { top: {}, sections: {} }
-  if (typeof document !== 'object' || Array.isArray(document)) {
-    throw new SettingsError(`${file}:1: expected lines of the form name: value`)
-  }
-  const top: Record<string, unknown> = {}
-  const sections: Partial<Record<string, Readonly<Record<string, unknown>>>> = {}
-  for (const [key, value] of Object.entries(document)) {
-    const name = key.replaceAll('_', '-')
-    if (typeof value !== 'object' || value === null) top[name] = value
-    else sections[key] = Object.fromEntries(Object.entries(value).map(([k, v]) => [k.replaceAll('_', '-'), v]))
-  }
-  return { top, sections }
-}
-
-function asText(value: unknown): string | undefined {
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined
 }

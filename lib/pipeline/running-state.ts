@@ -1,44 +1,42 @@
 /**
- * What a supervisor has running, in a file, so that a second call finds it and so that children of a supervisor that was
- * killed can still be found and stopped. A process is identified by pid and start time: a pid alone is soon another's.
+ * What a supervisor has running, in a file, so that a second call finds it, also when the configuration has changed or is
+ * broken by then, and so that children of a supervisor that was killed can still be found and stopped.
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { ProcessIdentity } from '../process/process-identity.ts'
+import type { ChildPlan } from './plan.ts'
 
-export interface ProcessIdentity {
-  readonly pid: number
-  /** Clock ticks after boot, field 22 of /proc/PID/stat (proc(5)). */
-  readonly startTicks: string
+/** A child as it was started. */
+export interface RunningChild extends Pick<ChildPlan, 'name' | 'health' | 'listens'> {
+  /** Absent while it is down. */
+  readonly identity?: ProcessIdentity | undefined
 }
 
 export interface RunningState {
   readonly supervisor: ProcessIdentity
-  readonly children: Readonly<Record<string, ProcessIdentity>>
+  /** In the order of their start. */
+  readonly children: readonly RunningChild[]
+  readonly configFile: string
+  /** When the configuration was read, Unix ms. */
+  readonly startedAt: number
 }
 
-/** The identity of a live process; undefined when there is none (a zombie counts as none). */
-export function identify(pid: number): ProcessIdentity | undefined {
-  let stat: string
+/**
+ * Undefined when nothing was written or the file is damaged.
+ * @throws Error with `code` EACCES when it is another user's
+ */
+export function readRunningState(file: string): RunningState | undefined {
+  let text: string
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  } catch {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') throw error
     return undefined
   }
-  // The command's name stands in parentheses and may itself hold any character.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const startTicks = fields[19]
-  return fields[0] === 'Z' || startTicks === undefined ? undefined : { pid, startTicks }
-}
-
-export function isAlive(identity: ProcessIdentity): boolean {
-  return identify(identity.pid)?.startTicks === identity.startTicks
-}
-
-/** Undefined when nothing was written or the file is damaged. */
-export function readRunningState(file: string): RunningState | undefined {
   try {
-    const state = JSON.parse(readFileSync(file, 'utf8')) as Partial<RunningState>
-    return state.supervisor && state.children ? { supervisor: state.supervisor, children: state.children } : undefined
+    const state = JSON.parse(text) as Partial<RunningState>
+    return state.supervisor && Array.isArray(state.children) ? (state as RunningState) : undefined
   } catch {
     return undefined
   }
@@ -52,26 +50,4 @@ export function writeRunningState(file: string, state: RunningState): void {
 
 export function forgetRunningState(file: string): void {
   rmSync(file, { force: true })
-}
-
-/** Sends SIGTERM, waits, sends SIGKILL to what is still there. Only ever to the very process that was recorded. */
-export async function endProcess(identity: ProcessIdentity, waitMs: number): Promise<void> {
-  signal(identity, 'SIGTERM')
-  const deadline = performance.now() + waitMs
-  while (isAlive(identity)) {
-    if (performance.now() > deadline) {
-      signal(identity, 'SIGKILL')
-      return
-    }
-    await new Promise(resolve => setTimeout(resolve, 50))
-  }
-}
-
-function signal(identity: ProcessIdentity, name: NodeJS.Signals): void {
-  if (!isAlive(identity)) return
-  try {
-    process.kill(identity.pid, name)
-  } catch {
-    // It ended in between.
-  }
 }

@@ -1,15 +1,19 @@
 /**
- * Starts the children of a pipeline in order, waits until each is healthy, starts again what dies, and stops them in
- * the opposite order, so that whoever hands events on ends before whoever takes them.
+ * Starts the children of a pipeline in order, waits until each is up, starts again what dies, and stops them in the
+ * opposite order, so that whoever hands events on ends before whoever takes them.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readSync, statSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { endProcess, identify, type ProcessIdentity } from '../process/process-identity.ts'
 import { probe } from './health-probe.ts'
-import type { ChildPlan } from './plan.ts'
-import { endProcess, forgetRunningState, identify, type ProcessIdentity, writeRunningState } from './running-state.ts'
+import { lastReason, sizeOf } from './log-tail.ts'
+import type { ChildPlan, PipelinePlan } from './plan.ts'
+import { forgetRunningState, type RunningChild, writeRunningState } from './running-state.ts'
 
-const healthyMsMax = 60_000
+const upMsMax = 60_000
+/** What works but complains (its Redis or MTA is away) is given this long to become well before the next is started. */
+const degradedMsMax = 5_000
 const probeEveryMs = 100
 const backoffMsMin = 1_000
 const backoffMsMax = 30_000
@@ -17,7 +21,7 @@ const backoffMsMax = 30_000
 const steadyMs = 60_000
 const stopMsMax = 12_000
 
-/** A child did not become healthy; the message says which, why and where its log is. */
+/** A child did not come up; the message says which, why and where its log is. */
 export class ChildFailed extends Error {
   override readonly name = 'ChildFailed'
 }
@@ -26,52 +30,69 @@ interface Child {
   readonly plan: ChildPlan
   process: ChildProcess | undefined
   startedAtMs: number
+  /** Size of its log when it was started. */
+  logBytes: number
+  /** Answers its health and takes signals. */
+  isUp: boolean
+  /** Was up once: from then on it is started again whenever it ends. */
+  isKept: boolean
+  /** Why it ended last. */
+  end: string
   backoffMs: number
   again: NodeJS.Timeout | undefined
 }
 
-export class Supervisor {
-  readonly #children: readonly Child[]
-  readonly #report: (line: string) => void
-  readonly #root: string
-  readonly #stateFile: string
-  #stopping = false
-  #steady = false
+export interface SupervisorOptions {
+  readonly plan: PipelinePlan
+  /** The checkout; working directory of every child. */
+  readonly root: string
+  /** Where the identities of supervisor and children are kept. */
+  readonly stateFile: string
+  /** Takes one line for people whenever something happens. */
+  readonly report: (line: string) => void
+}
 
-  /**
-   * @param report takes one line for people whenever something happens
-   * @param stateFile where the identities of supervisor and children are kept
-   */
-  constructor(plans: readonly ChildPlan[], root: string, stateFile: string, report: (line: string) => void) {
-    this.#children = plans.map(plan => ({
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #children: readonly Child[]
+  readonly #startedAt = Date.now()
+  #unrecorded = false
+  #stopping = false
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options
+    this.#children = options.plan.children.map(plan => ({
       plan,
       process: undefined,
       startedAtMs: 0,
+      logBytes: 0,
+      isUp: false,
+      isKept: false,
+      end: '',
       backoffMs: backoffMsMin,
       again: undefined,
     }))
-    this.#root = root
-    this.#stateFile = stateFile
-    this.#report = report
   }
 
   /**
-   * Starts every child, each when the one before it is healthy.
-   * @throws {ChildFailed} when one ends or is not healthy within a minute; the others are still running then
+   * Starts every child, each when the one before it is up.
+   * @throws {ChildFailed} when one ends or is not up within a minute; the others are still running then
    */
   async start(): Promise<void> {
     this.#record()
     for (const child of this.#children) {
       if (this.#stopping) return
       this.#launch(child)
-      await this.#untilHealthy(child)
+      await this.#untilUp(child)
     }
-    this.#steady = true
   }
 
-  /** Passes a signal on to every child but Redis, which knows none of ours. */
-  forward(signal: NodeJS.Signals): void {
-    for (const { plan, process: running } of this.#children) if (plan.name !== 'redis') running?.kill(signal)
+  /** Has every child that listens to it open its log and read its keys anew. */
+  reload(): void {
+    for (const { plan, process: running, isUp } of this.#children) {
+      // Redis opens its log for each line; to a process that is still starting SIGHUP would be the end.
+      if (plan.name !== 'redis' && isUp) running?.kill('SIGHUP')
+    }
   }
 
   /** Ends the children, last started first. Idempotent. */
@@ -79,102 +100,108 @@ export class Supervisor {
     this.#stopping = true
     for (const child of this.#children.toReversed()) {
       clearTimeout(child.again)
-      const identity = child.process?.pid === undefined ? undefined : identify(child.process.pid)
+      const identity = identityOf(child)
       if (identity) await endProcess(identity, stopMsMax)
     }
-    forgetRunningState(this.#stateFile)
+    forgetRunningState(this.#options.stateFile)
   }
 
   #launch(child: Child): void {
     const { plan } = child
-    mkdirSync(dirname(plan.logFile), { recursive: true })
-    if (plan.name === 'redis') mkdirSync(dirname(plan.health), { recursive: true, mode: 0o700 })
-    // What it says outside its log (a crash, a warning of the runtime) belongs into the same file.
-    const output = openSync(plan.logFile, 'a')
-    const running = spawn(plan.command, plan.args, {
-      cwd: this.#root,
-      env: { ...process.env, ...plan.env },
-      stdio: ['ignore', output, output],
-      // Its own process group: Ctrl-C in a terminal is for the supervisor, which ends them in order.
-      detached: true,
-    })
-    closeSync(output)
-    child.process = running
     child.startedAtMs = performance.now()
-    running.once('error', error => this.#report(`${plan.name} can't be started: ${error.message}`))
-    running.once('exit', (code, signal) => this.#ended(child, running, signal ?? `exit code ${code}`))
+    let running: ChildProcess
+    try {
+      mkdirSync(dirname(plan.logFile), { recursive: true })
+      if (plan.name === 'redis') mkdirSync(dirname(plan.health), { recursive: true, mode: 0o700 })
+      child.logBytes = sizeOf(plan.logFile)
+      // What it says outside its log (a crash, a warning of the runtime) belongs into the same file.
+      const output = openSync(plan.logFile, 'a')
+      running = spawn(plan.command, plan.args, {
+        cwd: this.#options.root,
+        env: { ...process.env, ...plan.env },
+        stdio: ['ignore', output, output],
+        // Its own process group: Ctrl-C in a terminal is for the supervisor, which ends them in order.
+        detached: true,
+      })
+      closeSync(output)
+    } catch (error) {
+      this.#ended(child, (error as Error).message)
+      return
+    }
+    child.process = running
+    running.on('error', error => {
+      // Without a pid it never was; there will be no 'exit'.
+      if (running.pid === undefined) this.#ended(child, error.message)
+    })
+    running.once('exit', (code, signal) => {
+      const reason = signal === null ? lastReason(plan.logFile, child.logBytes) : undefined
+      this.#ended(child, reason ?? signal ?? `exit code ${code}`)
+    })
     this.#record()
   }
 
-  #ended(child: Child, ended: ChildProcess, how: string): void {
-    if (child.process !== ended) return
+  #ended(child: Child, why: string): void {
     child.process = undefined
+    child.isUp = false
+    child.end = why
     this.#record()
-    if (this.#stopping || !this.#steady) return
+    if (this.#stopping || !child.isKept) return
     if (performance.now() - child.startedAtMs > steadyMs) child.backoffMs = backoffMsMin
     const waitMs = child.backoffMs
     child.backoffMs = Math.min(child.backoffMs * 2, backoffMsMax)
-    this.#report(
-      `${child.plan.name} ended (${how})${lastReason(child.plan.logFile)}; starting it again in ${waitMs / 1000} s; log: ${child.plan.logFile}`,
-    )
+    const { name, logFile } = child.plan
+    this.#options.report(`${name} ended (${why}); starting it again in ${waitMs / 1000} s; log: ${logFile}`)
     child.again = setTimeout(() => {
       this.#launch(child)
-      void this.#untilHealthy(child).then(
-        () => this.#report(`${child.plan.name} is up again`),
+      void this.#untilUp(child).then(
+        () => this.#options.report(`${name} is up again`),
         () => undefined,
       )
     }, waitMs)
   }
 
-  async #untilHealthy(child: Child): Promise<void> {
+  /** Until it is well, or has been up for a while and still complains. */
+  async #untilUp(child: Child): Promise<void> {
     const { plan } = child
-    const deadline = performance.now() + healthyMsMax
+    const deadline = performance.now() + upMsMax
     for (;;) {
       if (this.#stopping) return
       if (child.process === undefined) {
-        throw new ChildFailed(`${plan.name} could not be started${lastReason(plan.logFile)}; log: ${plan.logFile}`)
+        throw new ChildFailed(`${plan.name} could not be started: ${child.end}; log: ${plan.logFile}`)
       }
-      const trouble = await probe(plan, child.process.pid)
-      if (trouble === undefined) return
+      const { state, trouble } = await probe(plan, child.process.pid)
+      if (state === 'ok') break
+      if (state === 'degraded' && performance.now() - child.startedAtMs > degradedMsMax) {
+        this.#options.report(`${plan.name} is up, but not all is well: ${trouble}`)
+        break
+      }
       if (performance.now() > deadline)
-        throw new ChildFailed(`${plan.name} is not healthy after a minute: ${trouble}; log: ${plan.logFile}`)
+        throw new ChildFailed(`${plan.name} is not up after a minute: ${trouble}; log: ${plan.logFile}`)
       await new Promise(resolve => setTimeout(resolve, probeEveryMs))
     }
+    child.isUp = true
+    child.isKept = true
   }
 
   #record(): void {
     const supervisor = identify(process.pid)
     if (supervisor === undefined || this.#stopping) return
-    const children: Record<string, ProcessIdentity> = {}
-    for (const { plan, process: running } of this.#children) {
-      const identity = running?.pid === undefined ? undefined : identify(running.pid)
-      if (identity) children[plan.name] = identity
+    const children = this.#children.map((child): RunningChild => {
+      const { name, health, listens } = child.plan
+      return { name, health, listens, identity: identityOf(child) }
+    })
+    const { configFile } = this.#options.plan
+    try {
+      writeRunningState(this.#options.stateFile, { supervisor, children, configFile, startedAt: this.#startedAt })
+      this.#unrecorded = false
+    } catch (error) {
+      // A full disk: the children matter more than the record of them.
+      if (!this.#unrecorded) this.#options.report(`${this.#options.stateFile}: ${(error as Error).message}`)
+      this.#unrecorded = true
     }
-    writeRunningState(this.#stateFile, { supervisor, children })
   }
 }
 
-const tailBytes = 4_096
-
-/** The reason in the last line of a log, as `: reason`; empty when there is none. */
-function lastReason(file: string): string {
-  let tail: string
-  try {
-    const { size } = statSync(file)
-    const fd = openSync(file, 'r')
-    const bytes = Buffer.alloc(Math.min(size, tailBytes))
-    readSync(fd, bytes, 0, bytes.length, size - bytes.length)
-    closeSync(fd)
-    tail = bytes.toString('utf8')
-  } catch {
-    return ''
-  }
-  const last = tail.trimEnd().split('\n').at(-1) ?? ''
-  try {
-    const line = JSON.parse(last) as { reason?: string; msg?: string; err?: { message?: string } }
-    const reason = line.reason ?? line.err?.message ?? line.msg
-    return reason === undefined ? '' : `: ${reason}`
-  } catch {
-    return last === '' ? '' : `: ${last.slice(0, 300)}`
-  }
+function identityOf({ process: running }: Child): ProcessIdentity | undefined {
+  return running?.pid === undefined ? undefined : identify(running.pid)
 }

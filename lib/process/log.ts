@@ -1,11 +1,12 @@
 /** One JSON line an event. Recipient addresses and secrets are never handed to it. */
+import { closeSync, openSync } from 'node:fs'
 import pino, { type Logger } from 'pino'
 
 export type { Logger } from 'pino'
 
 export interface Log {
   readonly logger: Logger
-  /** Opens the file anew under the same name, after it was rotated away. No-op on standard output. */
+  /** Opens the file anew under the same name, after it was rotated away; goes on with the old one when it can't. */
   reopen: () => void
 }
 
@@ -50,5 +51,15 @@ export function openLog(name: string, level: string, file: string | undefined, o
     },
     destination,
   )
-  return { logger, reopen: () => file !== undefined && destination.reopen() }
+  const reopen = () => {
+    if (file === undefined) return
+    try {
+      // Tried first: a reopen that fails leaves the destination in pieces.
+      closeSync(openSync(file, 'a'))
+      destination.reopen()
+    } catch (error) {
+      logger.error({ reason: (error as Error).message }, 'the log can not be opened anew, going on with the old file')
+    }
+  }
+  return { logger, reopen }
 }

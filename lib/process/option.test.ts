@@ -14,6 +14,7 @@ import {
   network,
   oneOf,
   text,
+  wait,
 } from './option.ts'
 
 const cases: readonly (readonly [
@@ -70,7 +71,7 @@ const cases: readonly (readonly [
       ['1.5kb', 1500],
       ['0', 0],
     ],
-    ['', '-1', 'MB', '5XB', '1e6', '5 M B'],
+    ['', '-1', 'MB', '5XB', '1e6', '5 M B', '2000000GB'],
   ],
   [
     'duration',
@@ -82,7 +83,16 @@ const cases: readonly (readonly [
       ['5d', 432_000_000],
       ['2 m', 120_000],
     ],
-    ['', '-1s', '1w', 's', '1:30'],
+    ['', '-1s', '1w', 's', '1:30', '3651d', '999999999d'],
+  ],
+  [
+    'wait',
+    wait,
+    [
+      ['24d', 2_073_600_000],
+      ['0', 0],
+    ],
+    ['25d', '601h', '-1s'],
   ],
   [
     'hostPort',

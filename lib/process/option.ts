@@ -124,6 +124,9 @@ export function listOf<T>(kind: Kind<T>): Kind<readonly T[]> {
   }
 }
 
+/** A petabyte: what is more was not meant. */
+const bytesMax = 1e15
+
 const byteUnits: Readonly<Record<string, number>> = {
   '': 1,
   b: 1,
@@ -141,22 +144,38 @@ export const bytes: Kind<number> = {
   read: value => {
     const match = /^(\d{1,12}(?:\.\d{1,3})?)\s*([a-z]*)$/i.exec(value.trim())
     const unit = byteUnits[match?.[2]?.toLowerCase() ?? '?']
-    if (!match || unit === undefined) throw new Error('expected a number of bytes such as 100MB, 25MiB or 5000000')
-    return Math.round(Number(match[1]) * unit)
+    const count = Math.round(Number(match?.[1]) * (unit ?? 0))
+    if (!match || unit === undefined || count > bytesMax) {
+      throw new Error('expected a number of bytes such as 100MB, 25MiB or 5000000')
+    }
+    return count
   },
 }
 
 const timeUnits: Readonly<Record<string, number>> = { ms: 1, '': 1e3, s: 1e3, m: 6e4, h: 36e5, d: 864e5 }
 
-/** A time span, as milliseconds: `500ms`, `30s`, `24h`, `5d`; a bare number means seconds. */
+/** A time span of at most ten years, as milliseconds: `500ms`, `30s`, `24h`, `5d`; a bare number means seconds. */
 export const duration: Kind<number> = {
   placeholder: 'TIME',
-  read: value => {
-    const match = /^(\d{1,9}(?:\.\d{1,3})?)\s*([a-z]*)$/i.exec(value.trim())
-    const unit = timeUnits[match?.[2]?.toLowerCase() ?? '?']
-    if (!match || unit === undefined) throw new Error('expected a time such as 500ms, 30s, 5m, 24h or 5d')
-    return Math.round(Number(match[1]) * unit)
-  },
+  read: value => readDuration(value, 3_650),
+}
+
+/**
+ * A time span that is waited for, of at most 24 days: a timer of Node takes 2^31 - 1 ms and fires at once beyond it.
+ * Written as `duration`.
+ */
+export const wait: Kind<number> = {
+  placeholder: 'TIME',
+  read: value => readDuration(value, 24),
+}
+
+function readDuration(text: string, daysMax: number): number {
+  const match = /^(\d{1,9}(?:\.\d{1,3})?)\s*([a-z]*)$/i.exec(text.trim())
+  const unit = timeUnits[match?.[2]?.toLowerCase() ?? '?']
+  if (!match || unit === undefined) throw new Error('expected a time such as 500ms, 30s, 5m, 24h or 5d')
+  const ms = Math.round(Number(match[1]) * unit)
+  if (ms > daysMax * timeUnits['d']!) throw new Error(`expected a time of at most ${daysMax}d`)
+  return ms
 }
 
 /** Where to listen or connect: a host name, an IPv4 or a bracketed IPv6 address, and a port. */

@@ -126,7 +126,7 @@ export async function run<Table extends OptionTable>(
       // Its HTTP server is half of the time that a process takes to start.
       const { serveMetrics } = await import('./metrics-server.ts')
       collectDefaultMetrics({ register: metrics })
-      metricsServer = await listening(at, () => serveMetrics(at, metrics, health))
+      metricsServer = await listening(at, () => serveMetrics(at, metrics, health), 'metrics-hostport')
     }
     const running = await program.start({
       settings,
@@ -162,22 +162,27 @@ export async function run<Table extends OptionTable>(
 
 /**
  * Opens a listener and turns the usual failures into one clear sentence.
+ * @param setting the option that says where it listens
  * @throws {StartError}
  */
-export async function listening<T>(at: { host: string; port: number }, listen: () => Promise<T>): Promise<T> {
+export async function listening<T>(
+  at: { host: string; port: number },
+  listen: () => Promise<T>,
+  setting = 'in-hostport',
+): Promise<T> {
   try {
     return await listen()
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     const place = formatHostPort(at)
     if (code === 'EADDRINUSE')
-      throw new StartError(`${place} is in use: stop what listens there or choose another port`)
+      throw new StartError(`${place} is in use: stop what listens there or choose another port with --${setting}`)
     if (code === 'EACCES')
       throw new StartError(
-        `${place} may not be opened by this user: choose a port above 1023 or grant CAP_NET_BIND_SERVICE`,
+        `${place} may not be opened by this user: choose a port above 1023 with --${setting} or grant CAP_NET_BIND_SERVICE`,
       )
     if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-      throw new StartError(`${place} is not an address of this machine`)
+      throw new StartError(`${place} is not an address of this machine: choose one with --${setting}`)
     throw error
   }
 }

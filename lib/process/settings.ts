@@ -36,6 +36,11 @@ export interface Program<Table extends OptionTable> {
   readonly operands?: string
   /** Configuration file that is read when it exists and `--config` is not given. */
   readonly configFile?: string
+  /**
+   * Options that every process knows (but --config) are not taken from the command line: the program has no use for
+   * them, they may only stand in the file, for others.
+   */
+  readonly ownOptionsOnly?: true
 }
 
 /** A program's own options over those that every process knows. */
@@ -76,13 +81,15 @@ export function readSettings<Table extends OptionTable>(
 ): CommandLine<Table> {
   // Its own first: that is the order of --help.
   const table: OptionTable = { ...program.options, ...commonBeside(program.options) }
-  const command = declare(program, table, version)
+  const line: OptionTable = program.ownOptionsOnly ? { ...program.options, config: commonOptions.config } : table
+  const command = declare(program, line, version)
   try {
-    command.parse(normalise(argv, table), { from: 'user' })
+    command.parse(normalise(argv, line), { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode === 0) throw new Asked(helpOrVersion(error, command, version))
-    if (error.code === 'commander.unknownOption') throw new SettingsError(unknownOption(error.message, table))
+    if (error.code === 'commander.unknownOption') throw new SettingsError(unknownOption(error.message, line))
+    if (error.code === 'commander.excessArguments') throw new SettingsError(excessWords(command, program))
     throw new SettingsError(error.message.replace(/^error: /, ''))
   }
   const given = command.opts<Record<string, string | boolean | undefined>>()
@@ -228,8 +235,15 @@ function readConfigFile(
   const lines = new LineCounter()
   const document = parseDocument(source, { lineCounter: lines })
   const flaw = document.errors[0]
-  if (flaw)
-    throw new SettingsError(`${file}:${flaw.linePos?.[0].line ?? 1}: not valid YAML: ${flaw.message.split('\n')[0]}`)
+  if (flaw) {
+    const line = flaw.linePos?.[0].line ?? 1
+    const name = /^\s*([\w-]+)\s*:/.exec(source.split('\n')[line - 1] ?? '')?.[1]
+    if (flaw.code === 'DUPLICATE_KEY' && name !== undefined) {
+      throw new SettingsError(`${file}:${line}: ${name} stands here for the second time: remove one of the two`)
+    }
+    const what = (flaw.message.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:$/, '')
+    throw new SettingsError(`${file}:${line}: not valid YAML: ${what}`)
+  }
   if (document.contents === null) return found
   if (!isMap(document.contents)) throw new SettingsError(`${file}:1: expected lines of the form name: value`)
   const where = (range: readonly [number, number, number] | null | undefined) =>
@@ -266,6 +280,12 @@ function scalarText(node: unknown): string | undefined {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
     ? String(value)
     : undefined
+}
+
+/** Not repeated: a word too many may be a secret that lost its option, as in `--api-key = SECRET`. */
+function excessWords(command: Command, { operands }: Program<OptionTable>): string {
+  const expected = operands === undefined ? 'no words beside options' : `no more than ${operands}`
+  return `expected ${expected}, but there ${command.args.length === 1 ? 'is 1' : `are ${command.args.length}`}; options are written --name VALUE or --name=VALUE`
 }
 
 /** Names the option without what follows it: that may be a secret meant for the right name. */

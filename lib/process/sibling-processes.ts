@@ -2,7 +2,8 @@
  * Further processes of the same program that share its port: started with the same command line, restarted when they
  * end by themselves, and gone when the first process is. The kernel spreads connections over them (SO_REUSEPORT).
  *
- * The first process speaks for all: its metrics are the sum, its health has the troubles of the others.
+ * The first process speaks for all: its metrics are the sum, its health has the troubles of the others. A sum of counters
+ * never falls while the first process lives: who reads them (Prometheus) would take that for a new start of all.
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { AggregatorRegistry, type MetricObjectWithValues, type MetricValue, type Registry } from 'prom-client'
@@ -14,10 +15,13 @@ const restartMsMin = 1000
 const restartMsMax = 30_000
 /** How often a sibling looks whether its health has changed. */
 const healthMs = 1000
-/** How long the first process waits for the metrics of a sibling; they are missing from that sum then. */
+/** How long the first process waits for the metrics of a sibling; what it said last counts then. */
 const metricsMs = 1000
 
 type Metrics = MetricObjectWithValues<MetricValue<string>>[]
+
+/** Kinds of metrics that outlast who counted them. */
+const lasting: ReadonlySet<string> = new Set(['counter', 'histogram'])
 
 /** What a sibling tells the first process. */
 interface Report {
@@ -90,32 +94,51 @@ interface SiblingOptions {
 
 interface Sibling {
   readonly child: ChildProcess
+  /** It has spoken, so it hears. */
+  isUp: boolean
   /** What its health was last said to be wrong with. */
   troubles: readonly string[]
+  /** What it said last. */
+  metrics: Metrics
   /** Waits for its metrics. */
-  heard: ((metrics: Metrics) => void) | undefined
+  heard: (() => void) | undefined
 }
 
 export class SiblingProcesses {
   readonly #options: SiblingOptions
   readonly #siblings = new Map<number, Sibling>()
   readonly #timers = new Map<number, NodeJS.Timeout>()
+  /** What siblings that have ended had counted. */
+  #ended: Metrics[] = []
+  #sum: Promise<string> | undefined
   #closing = false
 
   constructor(options: SiblingOptions) {
     this.#options = options
     for (let number = 1; number <= options.count; number++) this.#start(number, restartMsMin)
     const { metrics } = options
-    metrics.metrics = async () => {
-      const all = await Promise.all([...this.#siblings.values()].map(metricsOf))
-      const own = (await metrics.getMetricsAsJSON()) as Metrics
-      return AggregatorRegistry.aggregate([own, ...all.filter(found => found !== undefined)]).metrics()
+    metrics.metrics = () => {
+      // Asked by two at once, both get the same.
+      this.#sum ??= this.#addUp().finally(() => (this.#sum = undefined))
+      return this.#sum
     }
   }
 
-  /** Hands SIGHUP on. */
+  async #addUp(): Promise<string> {
+    const siblings = [...this.#siblings.values()]
+    await Promise.all(siblings.map(refreshMetrics))
+    const own = (await this.#options.metrics.getMetricsAsJSON()) as Metrics
+    // In one step from here, so that one that ends meanwhile is neither missed nor counted twice.
+    const living = [...this.#siblings.values()].map(sibling => sibling.metrics)
+    const ended = this.#ended.splice(0)
+    const sum = AggregatorRegistry.aggregate([own, ...living, ...ended])
+    if (ended.length > 0) this.#ended.push(await AggregatorRegistry.aggregate(ended).getMetricsAsJSON())
+    return sum.metrics()
+  }
+
+  /** Hands SIGHUP on; to one that is still starting it would be the end, and it has just opened everything anyway. */
   reload(): void {
-    for (const { child } of this.#siblings.values()) child.kill('SIGHUP')
+    for (const { child, isUp } of this.#siblings.values()) if (isUp) child.kill('SIGHUP')
   }
 
   /** Asks them to end and waits for it; idempotent. */
@@ -141,27 +164,37 @@ export class SiblingProcesses {
       env: { ...process.env, [numberVariable]: String(number) },
       stdio: 'inherit',
     })
-    const began = Date.now()
-    const sibling: Sibling = { child, troubles: [], heard: undefined }
+    const began = performance.now()
+    const sibling: Sibling = { child, isUp: false, troubles: [], metrics: [], heard: undefined }
     this.#siblings.set(number, sibling)
     this.#report()
     child.on('message', (report: Report) => {
-      if (report.metrics) sibling.heard?.(report.metrics)
+      sibling.isUp = true
+      if (report.metrics) {
+        sibling.metrics = report.metrics
+        sibling.heard?.()
+      }
       if (report.health) {
         sibling.troubles = Object.values(report.health.reasons)
         this.#report()
       }
     })
-    child.once('error', () => undefined)
-    child.once('exit', (code, signal) => {
-      this.#siblings.delete(number)
+    const ended = (code: number | null, signal: string | null) => {
+      if (!this.#siblings.delete(number)) return
+      const counted = sibling.metrics.filter(({ type }) => lasting.has(String(type)))
+      if (counted.length > 0) this.#ended.push(counted)
       if (this.#closing) return
       this.#report()
-      const again = Date.now() - began > restartMsMax ? restartMsMin : restartMs
+      const again = performance.now() - began > restartMsMax ? restartMsMin : restartMs
       log.error({ sibling: number, code, signal, restartInMs: again }, 'a process beside this one ended')
       const timer = setTimeout(() => this.#start(number, Math.min(again * 2, restartMsMax)), again)
       this.#timers.set(number, timer)
+    }
+    child.on('error', error => {
+      // Without a pid it never was; there will be no 'exit'.
+      if (child.pid === undefined) ended(null, error.message)
     })
+    child.once('exit', ended)
   }
 
   #report(): void {
@@ -173,15 +206,16 @@ export class SiblingProcesses {
   }
 }
 
-function metricsOf(sibling: Sibling): Promise<Metrics | undefined> {
+/** Has a sibling say what it has counted; waits no longer than it may take. */
+function refreshMetrics(sibling: Sibling): Promise<void> {
   return new Promise(resolve => {
-    const late = setTimeout(() => resolve(undefined), metricsMs)
-    sibling.heard = metrics => {
+    const late = setTimeout(resolve, metricsMs)
+    sibling.heard = () => {
       clearTimeout(late)
-      resolve(metrics)
+      resolve()
     }
     sibling.child.send('metrics', error => {
-      if (error) resolve(undefined)
+      if (error) sibling.heard?.()
     })
   })
 }

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, before, test } from 'node:test'
 import { request } from 'undici'
-import { isAlive, readRunningState, type RunningState } from '../../lib/pipeline/running-state.ts'
+import { readRunningState, type RunningState } from '../../lib/pipeline/running-state.ts'
+import { isAlive, type ProcessIdentity } from '../../lib/process/process-identity.ts'
 import { freePort, startProcess, until } from '../support/process.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -59,7 +60,7 @@ after(() => {
 
 function start(...words: string[]): { status: number | null; stdout: string; stderr: string } {
   const { REDIS_URL: _, ...env } = process.env
-  return spawnSync('./start.sh', [...words, '--config', config, '--state-dir', join(dir, 'state')], {
+  return spawnSync('./start.sh', ['--config', config, '--state-dir', join(dir, 'state'), ...words], {
     cwd: root,
     env,
     encoding: 'utf8',
@@ -71,6 +72,15 @@ function state(): RunningState {
   const found = readRunningState(join(dir, 'state', 'run', 'pipeline.json'))
   assert.ok(found, 'a supervisor is recorded')
   return found
+}
+
+/** The processes that a supervisor has running. */
+function childrenOf({ children }: RunningState): readonly ProcessIdentity[] {
+  return children.map(({ identity }) => identity).filter(identity => identity !== undefined)
+}
+
+function pidOf(name: string): number | undefined {
+  return state().children.find(child => child.name === name)?.identity?.pid
 }
 
 test('start --detach brings everything up; again, it starts nothing twice', () => {
@@ -99,11 +109,11 @@ test('sample sends a mail that arrives', async () => {
 
 test('a child that dies is reported and started again', async () => {
   start('--detach')
-  const tracker = state().children['tracker']!
-  process.kill(tracker.pid, 'SIGKILL')
+  const tracker = pidOf('tracker')!
+  process.kill(tracker, 'SIGKILL')
   await until(
     'the tracker to be up again',
-    () => start('status').status === 0 && state().children['tracker']?.pid !== tracker.pid,
+    () => start('status').status === 0 && pidOf('tracker') !== tracker,
     30_000,
     100,
   )
@@ -121,7 +131,7 @@ test('children of a killed supervisor are replaced, not doubled', async () => {
   assert.equal(start('status').status, 3)
   const again = start('--detach')
   assert.equal(again.status, 0, again.stdout + again.stderr)
-  for (const child of Object.values(before.children)) assert.ok(!isAlive(child))
+  for (const child of childrenOf(before)) assert.ok(!isAlive(child))
 })
 
 test('stop ends every process, and cron then leaves it stopped', () => {
@@ -129,7 +139,7 @@ test('stop ends every process, and cron then leaves it stopped', () => {
   const before = state()
   const stop = start('stop')
   assert.equal(stop.status, 0, stop.stdout + stop.stderr)
-  for (const process of [before.supervisor, ...Object.values(before.children)]) assert.ok(!isAlive(process))
+  for (const process of [before.supervisor, ...childrenOf(before)]) assert.ok(!isAlive(process))
   assert.equal(start('status').status, 3)
   assert.equal(start('--detach', '--unless-stopped').status, 0)
   assert.equal(start('status').status, 3)
@@ -146,7 +156,7 @@ test('in the foreground SIGTERM ends it well', async () => {
   const before = state()
   foreground.kill('SIGTERM')
   assert.deepEqual(await foreground.exited, { code: 0, signal: null })
-  for (const child of Object.values(before.children)) assert.ok(!isAlive(child))
+  for (const child of childrenOf(before)) assert.ok(!isAlive(child))
 })
 
 test('a port in use is named, and nothing is left running', async () => {
@@ -167,10 +177,52 @@ test('a bad setting is named with its line before anything is started', () => {
   const good = readFileSync(config, 'utf8')
   writeFileSync(config, good.replace('out-tls: none', 'out-tls: nope'))
   const failed = start('--detach')
+  assert.equal(start('--check').status, 1)
   writeFileSync(config, good)
   assert.equal(failed.status, 2)
   assert.match(failed.stderr, /config\.yaml:6: out-tls "nope": expected one of/)
   assert.equal(statSync(console).size, before, 'not even the first process was started')
+  const check = start('--check')
+  assert.equal(check.status, 0, check.stderr)
+  assert.match(check.stdout, /config\.yaml is good/)
+  assert.equal(start('status').status, 3, 'a check starts nothing')
   const unknown = start('frobnicate')
   assert.equal(unknown.status, 2)
+})
+
+test('two calls at once start everything once', async () => {
+  start('stop')
+  const calls = await Promise.all(
+    [1, 2].map(() =>
+      startProcess('./start.sh', ['--detach', '--config', config, '--state-dir', join(dir, 'state')], {
+        cwd: root,
+        env: { REDIS_URL: undefined },
+      }),
+    ),
+  )
+  const ends = await Promise.all(calls.map(call => call.exited))
+  assert.deepEqual(
+    ends.map(end => end.code),
+    [0, 0],
+    calls.map(call => call.output.stdout + call.output.stderr).join('\n'),
+  )
+  await until('all to be up', () => start('status').status === 0, 60_000, 100)
+})
+
+test('what runs can be seen and stopped while the configuration is broken', () => {
+  start('--detach')
+  const before = state()
+  const good = readFileSync(config, 'utf8')
+  writeFileSync(config, good.replace('out-tls: none', 'out-tls: nope'))
+  const status = start('status')
+  writeFileSync(config, '{')
+  const helpless = start('stop')
+  const stop = start('stop', '--config', 'config/mta-tracking.example.yaml')
+  writeFileSync(config, good)
+  assert.equal(helpless.status, 2)
+  assert.match(helpless.stderr, /not valid YAML.*\n.*--config config\/mta-tracking\.example\.yaml does it without/)
+  assert.equal(status.status, 0, status.stdout + status.stderr)
+  assert.match(status.stdout, /config\.yaml has changed since/)
+  assert.equal(stop.status, 0, stop.stderr)
+  for (const child of childrenOf(before)) assert.ok(!isAlive(child))
 })

@@ -1,6 +1,8 @@
 /** A program for the tests of how every process lives: does nothing, in the way its options say. */
-import { flag, option, text } from '../../lib/process/option.ts'
+import { Counter } from 'prom-client'
+import { flag, integer, option, text } from '../../lib/process/option.ts'
 import { run } from '../../lib/process/run.ts'
+import { joinSiblings } from '../../lib/process/sibling-processes.ts'
 import { StartError } from '../../lib/process/start-error.ts'
 
 await run({
@@ -13,9 +15,11 @@ await run({
     throw: option(flag, { help: 'Throw when started.', default: 'false' }),
     end: option(flag, { help: 'End by itself.', default: 'false' }),
     flood: option(flag, { help: 'Log a lot; a line on standard error tells that it lives.', default: 'false' }),
+    processes: option(integer(1, 64), { help: 'Processes, each of which counts itself.', default: '1' }),
     'api-key': option(text, { help: 'A secret.', secret: true }),
   },
-  start: async ({ settings, log, onReload }) => {
+  start: async context => {
+    const { settings, log, onReload, metrics } = context
     if (settings.failStart) throw new StartError('the sky is down: hold it up')
     if (settings.hangStart) {
       log.info('hanging')
@@ -33,12 +37,15 @@ await run({
       for (let n = 0; n < 100; n++) log.info({ padding: 'x'.repeat(2_000) }, 'flood')
       process.stderr.write('alive\n')
     }, 20)
-    log.info('started')
+    new Counter({ name: 'starts_total', help: 'Starts.', registers: [metrics] }).inc()
+    const siblings = joinSiblings(context, settings.processes, settings.metricsHostport !== undefined)
+    log.info({ pid: process.pid }, 'started')
     return {
       ...(settings.end && { done: Promise.resolve() }),
       close: async () => {
         if (settings.hangClose) await new Promise(() => undefined)
         clearInterval(timer)
+        await siblings?.close()
         log.info('closed')
       },
     }

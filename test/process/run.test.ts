@@ -1,6 +1,6 @@
 /** How every process starts, hears signals and ends. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -49,6 +49,12 @@ const exits: readonly (readonly [args: string[], code: number, stdout: RegExp, s
   [['--check', '--unknown'], 1, /^$/, /^console: unknown option '--unknown'\.\n$/],
   [['-check', '--end=perhaps'], 1, /^$/, /^console: .*expected true or false\n$/],
   [['--unknown'], 2, /^$/, /^console: unknown option/],
+  [
+    ['--api-key', '=', 'secret'],
+    2,
+    /^$/,
+    /^console: expected no words beside options, but there is 1; options are .*\n$/,
+  ],
   [['--logfile', '/nonexistent/folder/log'], 2, /^$/, /^console: --logfile \/nonexistent\/folder\/log: .*ENOENT/],
   [['--fail-start'], 1, /"level":"fatal".*"reason":"the sky is down: hold it up","msg":"not started"\}\n$/, /^$/],
   [['--end'], 0, /"started"[\s\S]*"closed"/, /^$/],
@@ -73,20 +79,23 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   })
 }
 
-for (const [what, args, sign] of [
-  ['a start', ['--hang-start'], '"hanging"'],
-  ['a close', ['--hang-close'], '"started"'],
-] as const) {
-  test(`SIGTERM ends ${what} that hangs, within ten seconds, with 1 and a word about it`, async () => {
-    const it = await start(...args)
-    await until('its sign', () => it.output.stdout.includes(sign), 20_000)
-    const from = performance.now()
-    it.kill()
-    assert.deepEqual(await it.exited, { code: 1, signal: null })
-    assert.ok(performance.now() - from < 10_000)
-    assert.match(it.output.stdout, /not everything accepted was finished in time/)
-  })
-}
+test('SIGTERM ends a start and a close that hang, within ten seconds, with 1 and a word about it', async () => {
+  const hanging = [
+    ['--hang-start', '"hanging"'],
+    ['--hang-close', '"started"'],
+  ] as const
+  await Promise.all(
+    hanging.map(async ([option, sign]) => {
+      const it = await start(option)
+      await until('its sign', () => it.output.stdout.includes(sign), 20_000)
+      const from = performance.now()
+      it.kill()
+      assert.deepEqual(await it.exited, { code: 1, signal: null }, option)
+      assert.ok(performance.now() - from < 10_000, option)
+      assert.match(it.output.stdout, /not everything accepted was finished in time/)
+    }),
+  )
+})
 
 test('SIGHUP opens the log anew and reloads; a reload that fails changes nothing', async () => {
   const file = join(dir, 'log')
@@ -101,6 +110,21 @@ test('SIGHUP opens the log anew and reloads; a reload that fails changes nothing
   assert.match(readFileSync(file, 'utf8'), /"closed"/)
   assert.doesNotMatch(readFileSync(`${file}.1`, 'utf8'), /"closed"/)
   assert.equal(it.output.stdout, '')
+})
+
+test('a log that can not be opened anew is gone on with', async () => {
+  const logs = join(dir, 'logs')
+  mkdirSync(logs)
+  const it = await start(`--logfile=${logs}/log`)
+  const text = (folder: string) => readFileSync(join(folder, 'log'), 'utf8')
+  await until('its start', () => existsSync(join(logs, 'log')) && text(logs).includes('"started"'), 20_000)
+  renameSync(logs, `${logs}.away`)
+  it.kill('SIGHUP')
+  await until('a word about it', () => /ENOENT.*can not be opened anew/.test(text(`${logs}.away`)))
+  await until('the reload', () => text(`${logs}.away`).includes('"reloads":1'))
+  renameSync(`${logs}.away`, logs)
+  assert.deepEqual(await it.stop(), { code: 0, signal: null })
+  assert.match(text(logs), /"closed"/)
 })
 
 test('a reader of its log that stops reading stops nothing else', async () => {

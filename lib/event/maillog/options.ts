@@ -1,5 +1,17 @@
 /** The agent's settings. */
-import { bytes, duration, flag, hostPort, integer, listOf, oneOf, option, path, text } from '../../process/option.ts'
+import {
+  bytes,
+  duration,
+  flag,
+  hostPort,
+  integer,
+  listOf,
+  oneOf,
+  option,
+  path,
+  text,
+  wait,
+} from '../../process/option.ts'
 import { endpoint } from '../upload/endpoint.ts'
 import { TimeZone } from './time-zone.ts'
 
@@ -46,8 +58,8 @@ export const agentOptions = {
     default: '100MB',
   }),
   'batch-events': option(integer(1, 1000), { help: 'Most events in a request.', default: '100' }),
-  'batch-age': option(duration, { help: 'How long an event waits for others.', default: '5s' }),
-  'rotate-wait': option(duration, {
+  'batch-age': option(wait, { help: 'How long an event waits for others.', default: '5s' }),
+  'rotate-wait': option(wait, {
     help: 'How long a file that was rotated is still followed: the logger writes to it until it is told.',
     default: '5s',
   }),

@@ -1,5 +1,5 @@
 /** The settings of the feeder. */
-import { bytes, duration, flag, integer, oneOf, option, path, text, type Settings } from '../../process/option.ts'
+import { bytes, duration, flag, integer, oneOf, option, path, text, type Settings, wait } from '../../process/option.ts'
 import { SettingsError, type WithCommon } from '../../process/settings.ts'
 import { Credential } from './credential.ts'
 import { endpoint } from './endpoint.ts'
@@ -28,8 +28,8 @@ export const feederOptions = {
     help: 'Size of a request before compression at which it is sent; the service takes 5 MB.',
     default: '4.9MB',
   }),
-  'batch-age': option(duration, { help: 'Time after which a request is sent, however small.', default: '30s' }),
-  'record-wait': option(duration, {
+  'batch-age': option(wait, { help: 'Time after which a request is sent, however small.', default: '30s' }),
+  'record-wait': option(wait, {
     help: 'How long after it happened an event waits for the record of its message, then goes without.',
     default: '60s',
   }),
@@ -37,7 +37,7 @@ export const feederOptions = {
     help: 'Age above which an event is put to the dead letters. Default: what the destination takes (sparkpost: 24h less a minute).',
   }),
   uploads: option(integer(1, 64), { help: 'Requests under way at once.', default: '4' }),
-  'request-timeout': option(duration, { help: 'Longest time for a request and its answer.', default: '30s' }),
+  'request-timeout': option(wait, { help: 'Longest time for a request and its answer.', default: '30s' }),
   verify: option(flag, {
     help: 'Ask the service what became of each batch before it counts as uploaded; send again what it lost.',
     default: 'false',
@@ -67,7 +67,7 @@ export const feederOptions = {
     help: 'Most that the folder may hold. When it is full, events that can not be sent stay in the queue.',
     default: '100MB',
   }),
-  lease: option(duration, {
+  lease: option(wait, {
     help: 'Time after which the events of a feeder that gives no sign of life are taken over by another.',
     default: '90s',
   }),

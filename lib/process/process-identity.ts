@@ -1,0 +1,54 @@
+/** Processes known for sure: a pid alone is soon another's. */
+import { readFileSync } from 'node:fs'
+
+export interface ProcessIdentity {
+  readonly pid: number
+  /** Clock ticks from boot to its start, field 22 of /proc/PID/stat (proc(5)), and which boot that was. */
+  readonly started: string
+}
+
+/** The identity of a live process; undefined when there is none (a zombie counts as none). */
+export function identify(pid: number): ProcessIdentity | undefined {
+  let stat: string
+  let boot: string
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+  } catch {
+    return undefined
+  }
+  // The command's name stands in parentheses and may itself hold any character.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const ticks = fields[19]
+  return fields[0] === 'Z' || ticks === undefined ? undefined : { pid, started: `${ticks}@${boot}` }
+}
+
+export function isAlive(identity: ProcessIdentity): boolean {
+  return identify(identity.pid)?.started === identity.started
+}
+
+/**
+ * Sends SIGTERM, waits, sends SIGKILL to what is still there. Only ever to the very process that was recorded.
+ * @throws Error with `code` EPERM when the process is another user's
+ */
+export async function endProcess(identity: ProcessIdentity, waitMs: number): Promise<void> {
+  signal(identity, 'SIGTERM')
+  const deadline = performance.now() + waitMs
+  while (isAlive(identity)) {
+    if (performance.now() > deadline) {
+      signal(identity, 'SIGKILL')
+      return
+    }
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+}
+
+function signal(identity: ProcessIdentity, name: NodeJS.Signals): void {
+  if (!isAlive(identity)) return
+  try {
+    process.kill(identity.pid, name)
+  } catch (error) {
+    // ESRCH: it ended in between.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
