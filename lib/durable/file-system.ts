@@ -1,5 +1,5 @@
 /** What is asked of the file system by things that must last; handed in, so that tests can make it fail. */
-import { mkdir, open, readdir, rename, unlink, type FileHandle } from 'node:fs/promises'
+import { chmod, mkdir, open, readdir, rename, unlink, type FileHandle } from 'node:fs/promises'
 
 export interface OpenFile {
   /** Bytes read; 0 at the end. */
@@ -29,7 +29,7 @@ const flags = { create: 'w+', update: 'r+', read: 'r' } as const
 
 /** The file system of this machine. */
 export const fileSystem: FileSystem = {
-  open: async (path, how) => openFile(await open(path, flags[how], 0o600)),
+  open: async (path, how) => openFile(await openOwn(path, flags[how])),
   list: dir => readdir(dir),
   rename,
   unlink,
@@ -44,6 +44,19 @@ export const fileSystem: FileSystem = {
       await handle.close()
     }
   },
+}
+
+/** A file of this process's user whose rights were taken away is given them back. */
+async function openOwn(path: string, flag: string): Promise<FileHandle> {
+  try {
+    return await open(path, flag, 0o600)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
+    await chmod(path, 0o600).catch(() => {
+      throw error
+    })
+    return open(path, flag, 0o600)
+  }
 }
 
 /** Whether an error says that a name stands for no file: nothing, a folder, a link to itself, a socket. */

@@ -56,7 +56,8 @@ const defaultSegmentBytes = 4 << 20
 const groupBytesMax = 1 << 20
 
 export class SegmentLog {
-  readonly #dir: string
+  /** Its folder. */
+  readonly dir: string
   readonly #bytesMax: number
   readonly #segmentBytes: number
   readonly #files: FileSystem
@@ -77,7 +78,7 @@ export class SegmentLog {
   #isClosed = false
 
   private constructor(options: SegmentLogOptions, lock: DirectoryLock, released: ReleasePosition) {
-    this.#dir = options.dir
+    this.dir = options.dir
     this.#bytesMax = options.bytesMax
     // Space comes back a segment at a time: a small log needs small ones.
     this.#segmentBytes = Math.min(options.segmentBytes ?? defaultSegmentBytes, Math.ceil(options.bytesMax / 8))
@@ -141,9 +142,9 @@ export class SegmentLog {
     if (payload.length === 0 || payload.length > payloadBytesMax) {
       return Promise.reject(new RangeError(`a record of ${payload.length} bytes: expected 1 to ${payloadBytesMax}`))
     }
-    if (this.#isClosed) return Promise.reject(new Error(`${this.#dir} is closed`))
+    if (this.#isClosed) return Promise.reject(new Error(`${this.dir} is closed`))
     if (this.bytes + this.#waitingBytes + size > this.#bytesMax) {
-      return Promise.reject(new SegmentLogFull(`${this.#dir} has reached its ${this.#bytesMax} bytes`))
+      return Promise.reject(new SegmentLogFull(`${this.dir} has reached its ${this.#bytesMax} bytes`))
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ payload, resolve, reject })
@@ -194,7 +195,7 @@ export class SegmentLog {
 
   async #recover(): Promise<void> {
     const { seq } = this.#released
-    this.#segments.push(...(await recoverSegments(this.#dir, seq, this.#files, this.#onDamage)))
+    this.#segments.push(...(await recoverSegments(this.dir, seq, this.#files, this.#onDamage)))
     this.#nextSeq = Math.max(seq, this.#segments.at(-1)?.lastSeq ?? 0) + 1
     await this.#removeReleased(0)
   }
@@ -250,13 +251,13 @@ export class SegmentLog {
       const bytesBefore = this.bytes
       await this.#removeReleased(0)
       // A full disk is no fault of the file: a second one helps only where the first one's space came back.
-      if (isFullDisk(error) && this.bytes === bytesBefore) throw full(this.#dir, error)
+      if (isFullDisk(error) && this.bytes === bytesBefore) throw full(this.dir, error)
       try {
         // After a failed fdatasync the kernel may have dropped the pages: a second one on the same file proves nothing.
         await this.#write(bytes, group.length)
       } catch (again) {
         await this.#abandonActive()
-        throw isFullDisk(again) ? full(this.#dir, again) : (again as Error)
+        throw isFullDisk(again) ? full(this.dir, again) : (again as Error)
       }
     }
     const firstSeq = this.#nextSeq
@@ -282,12 +283,12 @@ export class SegmentLog {
   }
 
   async #createSegment(): Promise<{ segment: Segment; file: OpenFile }> {
-    const path = segmentPath(this.#dir, this.#nextSeq)
+    const path = segmentPath(this.dir, this.#nextSeq)
     const file = await this.#files.open(path, 'create')
     const segment = { path, firstSeq: this.#nextSeq, lastSeq: this.#nextSeq - 1, bytes: 0 }
     this.#segments.push(segment)
     this.#active = { segment, file }
-    await this.#files.syncDirectory(this.#dir)
+    await this.#files.syncDirectory(this.dir)
     return this.#active
   }
 
@@ -372,7 +373,7 @@ export class SegmentLog {
 
   /** Whether the file is gone for good: the folder is there with the rest, not unmounted. */
   async #isMissing({ path }: Segment): Promise<boolean> {
-    const names = await this.#files.list(this.#dir).catch((): string[] => [])
+    const names = await this.#files.list(this.dir).catch((): string[] => [])
     return names.includes('released') && !names.includes(basename(path))
   }
 

@@ -2,7 +2,12 @@
 import assert from 'node:assert/strict'
 import {
   appendFileSync,
+  chmodSync,
+  chownSync,
   existsSync,
+  globSync,
+  lstatSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -13,9 +18,9 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { until } from '../support/process.ts'
+import { startProcess, until } from '../support/process.ts'
 import { sized } from '../support/soak.ts'
-import { agentUnderTest, deliveryLines, missing } from './agent-under-test.ts'
+import { agentUnderTest, deliveryLines, missing, root } from './agent-under-test.ts'
 
 const all = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, index) => deliveryLines(from + index)).join('')
@@ -96,6 +101,86 @@ for (const [how, damage] of Object.entries(damages)) {
   })
 }
 
+const kindsOfFile: Record<string, (name: string) => boolean> = {
+  'pending events': isSegment,
+  'the cursor': name => name === 'cursor',
+  'the queue ids': name => name === 'queue-ids',
+}
+const damagesOfOne = sized(2, Object.keys(damages).length)
+
+for (const [what, isMeant] of Object.entries(kindsOfFile)) {
+  for (const [how, damage] of Object.entries(damages).toReversed().slice(-damagesOfOne)) {
+    test(`${what} ${how}, the rest unharmed: nothing is lost, what was sent is repeated only for want of a cursor`, async context => {
+      const agent = await agentUnderTest(context)
+      const first = await agent.start()
+      writeFileSync(agent.logPath, all(0, 20))
+      await until('the first events', () => missing(agent.endpoint, 20).length === 0)
+      agent.endpoint.answer = () => ({ status: 503 })
+      for (let from = 20; from < 60; from += 10) {
+        appendFileSync(agent.logPath, all(from, from + 10))
+        const stored = () => agent.metric('agent_events_total{type="delivered"}')
+        await until('the events to be taken over', async () => (await stored()) === from + 10)
+      }
+      await first.stop()
+      appendFileSync(agent.logPath, all(60, 70))
+      for (const name of [...readdirSync(agent.stateDir), ...readdirSync(join(agent.stateDir, 'pending.wal'))]) {
+        const path = join(agent.stateDir, isSegment(name) ? 'pending.wal' : '', name)
+        if (isMeant(name) && statSync(path).isFile()) damage(path)
+      }
+      agent.endpoint.answer = () => undefined
+      await agent.start()
+      await until('all events', () => missing(agent.endpoint, 70).length === 0, 15_000)
+      if (what === 'the cursor') return
+      assert.deepEqual(
+        [...agent.endpoint.ledger.values()].filter(count => count > 1),
+        [],
+      )
+      assert.equal((await agent.health()).status, 'degraded')
+    })
+  }
+}
+
+test('state files that nobody may read any more (chmod 000): it starts, nothing is lost or repeated', async context => {
+  // Root may read everything.
+  const user = process.getuid?.() === 0 ? ['--reuid=65534', '--regid=65534', '--clear-groups'] : []
+  const agent = await agentUnderTest(context)
+  const start = () =>
+    startProcess(
+      'setpriv',
+      [
+        ...user,
+        ...[process.execPath, `${root}cmd/agent.ts`, `--log-path=${agent.logPath}`, `--state-dir=${agent.stateDir}`],
+        ...[`--endpoint=${agent.endpoint.url}`, `--metrics-hostport=127.0.0.1:${agent.metricsPort}`],
+        ...['--batch-age=200ms', '--log-timezone=UTC'],
+      ],
+      { env: { SENDPOST_API_KEY: 'test-key' } },
+    )
+  mkdirSync(agent.stateDir)
+  for (const path of [agent.dir, agent.stateDir]) if (user.length > 0) chownSync(path, 65_534, 65_534)
+  writeFileSync(agent.logPath, '')
+  const first = await start()
+  context.after(() => first.stop())
+  await until('it to follow its log', () => first.output.stdout.includes('following the log'))
+  appendFileSync(agent.logPath, all(0, 20))
+  await until('the first events', () => missing(agent.endpoint, 20).length === 0)
+  agent.endpoint.answer = () => ({ status: 503 })
+  appendFileSync(agent.logPath, all(20, 40))
+  await until('the rest', async () => (await agent.metric('agent_events_total{type="delivered"}')) === 40)
+  await first.stop()
+  const files = globSync(join(agent.stateDir, '{*,pending.wal/*}')).filter(path => lstatSync(path).isFile())
+  assert.ok(files.length >= 4, files.join(' '))
+  for (const path of files) chmodSync(path, 0)
+  agent.endpoint.answer = () => undefined
+  const second = await start()
+  context.after(() => second.stop())
+  await until('all events', () => missing(agent.endpoint, 40).length === 0)
+  assert.deepEqual(
+    [...agent.endpoint.ledger.values()].filter(count => count > 1),
+    [],
+  )
+  assert.equal((await agent.health()).status, 'ok')
+})
+
 function isSegment(name: string): boolean {
-  return name !== 'lock' && name !== 'released' && name !== 'cursor' && name !== 'queue-ids'
+  return name.endsWith('.segment')
 }

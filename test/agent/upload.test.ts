@@ -81,21 +81,21 @@ for (const status of [401, 403, 302]) {
 }
 
 test('while the API is away the disk fills to its bound, then reading stops, and nothing is lost', async context => {
-  const agent = await agentUnderTest(context, '--wal-max-bytes=100kB')
+  const agent = await agentUnderTest(context, '--wal-max-bytes=1MB')
   let away = true
   agent.endpoint.answer = () => (away ? { status: 503 } : undefined)
   const running = await agent.start()
-  for (let from = 0; from < 4000; from += 400) appendFileSync(agent.logPath, all(from, from + 400))
+  for (let from = 0; from < 6000; from += 600) appendFileSync(agent.logPath, all(from, from + 600))
   await until('backpressure', async () => (await agent.health()).reasons['backpressure'], 20_000)
   assert.equal(await agent.metric('agent_backpressure'), 1)
   const files = globSync(`${agent.stateDir}/pending.wal/*`).map(file => lstatSync(file).size)
-  assert.ok(files.reduce((sum, bytes) => sum + bytes, 0) < 130_000)
+  assert.ok(files.reduce((sum, bytes) => sum + bytes, 0) < 1_100_000)
   // Also over a restart.
   await running.stop()
   away = false
   await agent.start()
-  await until('all events', () => missing(agent.endpoint, 4000).length === 0, 30_000)
-  assert.ok(agent.endpoint.events.length <= 4100, `${agent.endpoint.events.length} events`)
+  await until('all events', () => missing(agent.endpoint, 6000).length === 0, 30_000)
+  assert.ok(agent.endpoint.events.length <= 6100, `${agent.endpoint.events.length} events`)
 })
 
 test('the key never appears in log, health or metrics', async context => {
@@ -121,4 +121,15 @@ test('without a key it does not start, and says what to do', async context => {
   assert.equal((await process.exited).code, 2)
   assert.match(process.output.stderr, /set SENDPOST_API_KEY or --api-key-file/)
   assert.ok(!existsSync(`${agent.stateDir}/cursor`))
+})
+
+test('a share of the disk that is too small for one record is refused', async context => {
+  const agent = await agentUnderTest(context)
+  const process = await startProcess(
+    'node',
+    [`${root}cmd/agent.ts`, `--state-dir=${agent.stateDir}`, '--wal-max-bytes=999kB', '--metrics-hostport=127.0.0.1:0'],
+    { env: { SENDPOST_API_KEY: 'test-key' }, input: '' },
+  )
+  assert.equal((await process.exited).code, 2)
+  assert.match(process.output.stderr, /--wal-max-bytes: expected at least 1MB/)
 })

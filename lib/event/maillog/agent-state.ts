@@ -3,13 +3,16 @@
  *
  * Two files that are never mixed up: `cursor` says up to where events were taken over (so does every record of pending
  * events; the later one counts), `queue-ids` holds the state machine as it stood at an earlier place. After a crash the log
- * is read again from there, without reporting anything up to the cursor. Each file carries its own checksum; one that is
- * damaged is set aside, and the log is read again from its beginning, the oldest rotation first.
+ * is read again from there, without reporting anything up to the cursor. The cursor is written in place, so that it can be
+ * saved on a full disk: what lets go of events may need no space. Each file carries its own checksums; one that is damaged
+ * is set aside as `*.corrupt`, and the log is read again from its beginning, the oldest rotation first.
  */
-import { readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { writeFileDurably } from '../../durable/durable-file.ts'
+import { fileContent } from '../../durable/file-content.ts'
+import { fileSystem } from '../../durable/file-system.ts'
+import { SlotFile } from '../../durable/slot-file.ts'
 import type { SourcePosition } from './log-source.ts'
 
 export type Positions = Readonly<Record<string, SourcePosition>>
@@ -20,65 +23,119 @@ export interface MapState {
   readonly lines: readonly string[]
 }
 
-export interface SavedState {
+export interface Cursor {
   /** Up to where events were taken over. */
-  readonly cursor: Positions
+  readonly read: Positions
+  /** Up to where events were taken over and let go of: what is lost of pending events came after it. */
+  readonly sent: Positions
+  /** The newest record of pending events by then: where it is missing, events are lost that `read` takes for safe. */
+  readonly lastSeq: number
+}
+
+export interface SavedState {
+  readonly cursor: Cursor
   readonly map: MapState | undefined
   /** Something that was kept here is lost. */
   readonly damaged: boolean
 }
 
 const version = 1
+const nothing: Cursor = { read: {}, sent: {}, lastSeq: 0 }
+/** Room for the cursor of some fifty logs; of more it makes a larger file. */
+const cursorBytes = 15 << 10
 
 export class AgentState {
-  readonly #dir: string
+  readonly #cursorPath: string
+  readonly #mapPath: string
   readonly #onDamage: (file: string, reason: string) => void
+  #cursor: SlotFile | undefined
 
   /** @param onDamage told of a file that was set aside */
   constructor(dir: string, onDamage: (file: string, reason: string) => void) {
-    this.#dir = dir
+    this.#cursorPath = join(dir, 'cursor')
+    this.#mapPath = join(dir, 'queue-ids')
     this.#onDamage = onDamage
   }
 
   /** Never fails: what can't be read counts as not there. */
   async load(): Promise<SavedState> {
-    const cursor = await this.#read('cursor')
-    const map = await this.#read('queue-ids')
+    const cursor = await this.#loadCursor()
+    const map = await this.#loadMap()
     return {
-      cursor: typeof cursor === 'object' ? cursor.positions : {},
+      cursor: cursor === 'damaged' ? nothing : cursor,
       map: typeof map === 'object' ? map : undefined,
       damaged: cursor === 'damaged' || map === 'damaged',
     }
   }
 
-  /** @throws Error of the file system; the old content is then still there */
-  async saveCursor(positions: Positions): Promise<void> {
-    await writeFileDurably(join(this.#dir, 'cursor'), encode(positions, []))
+  /** Needs no space on the disk. @throws Error of the file system; the old content is then still there */
+  async saveCursor({ read, sent, lastSeq }: Cursor): Promise<void> {
+    this.#cursor ??= await SlotFile.open(this.#cursorPath, cursorBytes)
+    await this.#cursor.write(Buffer.from(JSON.stringify({ version, positions: read, sent, lastSeq })))
+    await this.#cursor.sync()
   }
 
   /** @throws Error of the file system; the old content is then still there */
   async saveMap(positions: Positions, lines: Iterable<string>): Promise<void> {
-    await writeFileDurably(join(this.#dir, 'queue-ids'), encode(positions, lines))
+    await writeFileDurably(this.#mapPath, encode(positions, lines))
   }
 
-  async #read(name: string): Promise<MapState | 'absent' | 'damaged'> {
-    const path = join(this.#dir, name)
-    let content
+  /** For a state machine that can't take up what was saved of it. */
+  async setMapAside(reason: string): Promise<void> {
+    await this.#setAside(this.#mapPath, reason)
+  }
+
+  async close(): Promise<void> {
+    await this.#cursor?.close()
+  }
+
+  async #loadCursor(): Promise<Cursor | 'damaged'> {
+    let reason = 'its checksum is wrong'
     try {
-      content = await readFile(path)
+      this.#cursor = await SlotFile.open(this.#cursorPath, cursorBytes)
+      const { value, isDamaged } = this.#cursor
+      if (value) {
+        const { positions, sent = {}, lastSeq = 0 } = readHeader(value.toString())
+        return { read: positions, sent, lastSeq }
+      }
+      if (!isDamaged) return nothing
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code === 'ENOENT') return 'absent'
-      this.#onDamage(path, `can't be read (${code})`)
+      reason = reasonOf(error)
+    }
+    await this.#cursor?.close()
+    this.#cursor = undefined
+    await this.#setAside(this.#cursorPath, reason)
+    return 'damaged'
+  }
+
+  async #loadMap(): Promise<MapState | 'absent' | 'damaged'> {
+    try {
+      return decode(await contentOf(this.#mapPath))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'absent'
+      await this.#setAside(this.#mapPath, reasonOf(error))
       return 'damaged'
     }
-    try {
-      return decode(content)
-    } catch (error) {
-      this.#onDamage(path, (error as Error).message)
-      await rename(path, `${path}.corrupt-${Date.now()}`).catch(() => undefined)
-      return 'damaged'
-    }
+  }
+
+  /** Takes it out of the way of what is written next, for people to look at; the one set aside before goes. */
+  async #setAside(path: string, reason: string): Promise<void> {
+    this.#onDamage(path, reason)
+    await fileSystem.rename(path, `${path}.corrupt`).catch(() => undefined)
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  return code === undefined ? message : `can't be read: ${code}`
+}
+
+async function contentOf(path: string): Promise<Buffer> {
+  const file = await fileSystem.open(path, 'read')
+  try {
+    return await fileContent(file, Number.MAX_SAFE_INTEGER)
+  } finally {
+    await file.close()
   }
 }
 
@@ -105,7 +162,18 @@ function decode(content: Buffer): MapState {
   const sum = content.subarray(body.length).toString('latin1')
   if (sum !== `crc32 ${crc32(body).toString(16).padStart(8, '0')}\n`) throw new Error('its checksum is wrong')
   const [header = '', ...lines] = body.toString('utf8').split('\n').slice(0, -1)
-  const { version: found, positions } = JSON.parse(header) as { version?: unknown; positions?: Positions }
+  return { positions: readHeader(header).positions, lines }
+}
+
+interface Header {
+  readonly positions: Positions
+  readonly sent?: Positions
+  readonly lastSeq?: number
+}
+
+function readHeader(text: string): Header {
+  const header = JSON.parse(text) as Partial<Header> & { version?: unknown }
+  const { version: found, positions } = header
   if (found !== version || positions === undefined) throw new Error(`it has version ${String(found)}, not ${version}`)
-  return { positions, lines }
+  return { ...header, positions }
 }

@@ -7,35 +7,32 @@
  * - damaged state never keeps it from starting: then the log is read again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import { SegmentLogFull, type SegmentLog } from '../../durable/segment-log.ts'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
-import type { AgentState, Positions, SavedState } from './agent-state.ts'
+import { AgentMetrics } from './agent-metrics.ts'
 import { apiEvent, type ApiEvent } from './api-event.ts'
 import type { DeliveryLog } from './delivery-log.ts'
 import type { EventUpload } from './event-upload.ts'
-import type { LogChunk, LogSource, Resume, SourcePosition } from './log-source.ts'
+import type { LogChunk, LogSource } from './log-source.ts'
 import { eachLine } from './log-text.ts'
 import { originOf, type Outcome } from './outcome.ts'
 import { encodePending, eventsOfRecord, type PendingRecord } from './pending-record.ts'
-import { RecentEvents } from './recent-events.ts'
+import type { Progress } from './progress.ts'
+import type { RecentEvents } from './recent-events.ts'
 
 /** How often the log is looked at when nothing came, ms; and when nothing came for some time. */
 const pollMs = 250
 const quietPollMs = 1_000
 const quietAfterPolls = 20
-/** Least time between two writes of the cursor where there are no events, ms. */
-const cursorEveryMs = 1_000
-const mapEveryMs = 60_000
-const recentEventsMax = 100_000
-/** How long health keeps naming what happened once, ms. */
-const troubleKeptMs = 3_600_000
 
 export interface AgentOptions {
   readonly deliveryLog: DeliveryLog
   readonly pending: SegmentLog
-  readonly state: AgentState
+  readonly progress: Progress
+  /** Those that an earlier run took over and has not sent yet are in it. */
+  readonly recent: RecentEvents
   readonly upload: EventUpload
   /** Most events of one record, and of one request. */
   readonly batchEvents: number
@@ -56,54 +53,27 @@ interface FoundEvent {
 export class Agent {
   readonly #options: AgentOptions
   readonly #sources: LogSource[] = []
-  /** Up to where events are safe on disk. */
-  readonly #positions: Record<string, SourcePosition>
-  /** Where the state machine stands: behind that while a log is read again, else the same. */
-  readonly #mapPositions: Record<string, SourcePosition>
-  readonly #recent = new RecentEvents(recentEventsMax)
   readonly #stop = new AbortController()
-  readonly #lines: Counter<'verdict'>
-  readonly #events: Counter<'type'>
-  readonly #repeats: Counter
+  readonly #metrics: AgentMetrics
+  /** Those that could not be asked when they were last. */
+  readonly #failing = new Set<LogSource>()
   /** Outcomes of the line being read. */
   #outcomes: Outcome[] = []
   #done: Promise<void> | undefined
   #appending: Promise<void> = Promise.resolve()
   /** The map is ahead of what is safe on disk: it must not be saved. */
-  #stuck = false
-  #cursorSavedMs = 0
-  #cursorWriting: Promise<void> = Promise.resolve()
-  #cursorChanged = false
-  #mapSavedMs = Date.now()
-  #mapChanged = false
-  #lagSeconds = 0
+  #isStuck = false
 
-  /** @param saved where an earlier run had come to */
-  constructor(options: AgentOptions, saved: SavedState) {
+  constructor(options: AgentOptions) {
     this.#options = options
-    this.#positions = { ...saved.cursor }
-    this.#mapPositions = { ...saved.map?.positions }
-    const { metrics, upload } = options
-    upload.beforeRelease = () => this.#saveCursor()
-    const registers = [metrics]
-    this.#lines = new Counter({
-      name: 'agent_lines_total',
-      help: 'Log lines read, by what they were good for.',
-      labelNames: ['verdict'],
-      registers,
+    const { metrics, upload, pending, deliveryLog, progress } = options
+    upload.beforeRelease = reads => progress.sent(reads)
+    this.#metrics = new AgentMetrics(metrics, {
+      pending,
+      deliveryLog,
+      sources: this.#sources,
+      isStuck: () => this.#isStuck,
     })
-    this.#events = new Counter({
-      name: 'agent_events_total',
-      help: 'Events made of log lines, by type.',
-      labelNames: ['type'],
-      registers,
-    })
-    this.#repeats = new Counter({
-      name: 'agent_repeated_events_total',
-      help: 'Events found again in a log that was read again, and not reported a second time.',
-      registers,
-    })
-    this.#gauges(registers)
   }
 
   /** Takes an outcome that the state machine reports while it reads a line. */
@@ -111,18 +81,10 @@ export class Agent {
     this.#outcomes.push(outcome)
   }
 
-  /** Events that an earlier run took over and has not sent yet. */
-  remember({ events, origins }: PendingRecord): void {
-    for (const [index, event] of events.entries()) this.#recent.add(event, origins?.[index] ?? '')
-  }
-
   /** Adds a source; call before `start` or while it runs. */
   async follow(source: LogSource): Promise<void> {
     this.#sources.push(source)
-    if (!source.start) return
-    this.#positions[source.id] ??= source.start
-    this.#cursorChanged = true
-    await this.#saveCursor()
+    if (source.start) await this.#options.progress.begins(source.id, source.start)
   }
 
   start(): void {
@@ -145,10 +107,12 @@ export class Agent {
 
   async #run(): Promise<void> {
     let quiet = 0
-    while (!this.#stop.signal.aborted && this.#sources.some(source => !source.ended)) {
+    // Where globs match nothing yet there is no source.
+    const isOver = () => this.#sources.length > 0 && this.#sources.every(source => source.ended)
+    while (!this.#stop.signal.aborted && !isOver()) {
       let found = false
       for (const source of this.#sources) {
-        const chunk = await source.next()
+        const chunk = await this.#next(source)
         if (!chunk) continue
         found = true
         await this.#take(source, chunk)
@@ -165,9 +129,24 @@ export class Agent {
       for (let chunk = await source.next(); chunk; chunk = await source.next()) await this.#take(source, chunk)
     }
     await this.#appending
-    if (this.#stuck) return
-    await this.#saveCursor()
-    await this.#saveMap()
+    await this.#options.progress.saveCursor()
+    if (!this.#isStuck) await this.#options.progress.saveMap()
+  }
+
+  /** One source that fails keeps no other from being read; it is asked again. */
+  async #next(source: LogSource): Promise<LogChunk | undefined> {
+    const { health, log } = this.#options
+    try {
+      const chunk = await source.next()
+      if (this.#failing.delete(source)) health.set('read', undefined)
+      return chunk
+    } catch (error) {
+      const reason = (error as Error).message
+      if (!this.#failing.has(source)) log.error({ log: source.id, err: error }, 'the log can not be read, trying again')
+      this.#failing.add(source)
+      health.set('read', `${source.id}: ${reason}: trying again; nothing is lost while the log is kept`)
+      return undefined
+    }
   }
 
   async #take(source: LogSource, chunk: LogChunk): Promise<void> {
@@ -182,10 +161,9 @@ export class Agent {
       for (const fresh of this.#fresh(this.#outcomes, chunk.replayed)) events.push({ ...fresh, end, lines })
       this.#outcomes = []
     })
-    for (const [verdict, count] of verdicts) this.#lines.inc({ verdict }, count)
-    this.#mapChanged = true
+    for (const [verdict, count] of verdicts) this.#metrics.lines.inc({ verdict }, count)
     await this.#appending
-    if (this.#stop.signal.aborted && this.#stuck) return
+    if (this.#stop.signal.aborted && this.#isStuck) return
     this.#appending = this.#store(source.id, events, chunk)
   }
 
@@ -196,21 +174,21 @@ export class Agent {
       if (outcome.type === 'deferred' && !this.#options.reportDeferred) continue
       const event = apiEvent(outcome)
       const origin = originOf(outcome)
-      if (!this.#recent.add(event, origin)) {
-        if (!replayed) this.#repeats.inc()
+      if (!this.#options.recent.add(event, origin)) {
+        if (!replayed) this.#metrics.repeats.inc()
         continue
       }
       if (replayed) continue
-      this.#events.inc({ type: outcome.type })
+      this.#metrics.events.inc({ type: outcome.type })
       events.push({ event, origin })
     }
     const last = outcomes.at(-1)
-    if (last && Number.isFinite(last.at)) this.#lagSeconds = Math.max(0, Date.now() / 1000 - last.at / 1e6)
+    if (last && Number.isFinite(last.at)) this.#metrics.lagSeconds = Math.max(0, Date.now() / 1000 - last.at / 1e6)
     return events
   }
 
   async #store(id: string, events: readonly FoundEvent[], chunk: LogChunk): Promise<void> {
-    const { upload, batchEvents } = this.#options
+    const { upload, batchEvents, progress } = this.#options
     const { position, positionAt, replayed } = chunk
     for (let from = 0; from < events.length;) {
       const part = events.slice(from, from + eventsOfRecord(events, from, batchEvents))
@@ -226,16 +204,11 @@ export class Agent {
         ...(isRead && { read: [id, isRead] as const }),
       }
       if (!(await this.#append(encodePending(record)))) return
-      if (isRead) this.#reached(id, isRead)
+      if (isRead) progress.read(id, isRead)
       upload.added(part.length)
     }
-    if (!replayed) this.#reached(id, position)
-    this.#mapPositions[id] = position
-  }
-
-  #reached(id: string, position: SourcePosition): void {
-    this.#positions[id] = position
-    this.#cursorChanged = true
+    if (!replayed) progress.read(id, position)
+    progress.taught(id, position)
   }
 
   /** Waits for room, for as long as it takes; false when it was told to stop meanwhile. */
@@ -244,15 +217,15 @@ export class Agent {
     for (;;) {
       try {
         await pending.append(payload)
-        if (this.#stuck) log.info('reading goes on')
-        this.#stuck = false
+        if (this.#isStuck) log.info('reading goes on')
+        this.#isStuck = false
         health.set('backpressure', undefined)
         return true
       } catch (error) {
         const reason = (error as Error).message
         const full = error instanceof SegmentLogFull
-        if (!this.#stuck) log.warn({ reason }, 'reading stopped: pending events can not be stored')
-        this.#stuck = true
+        if (!this.#isStuck) log.warn({ reason }, 'reading stopped: pending events can not be stored')
+        this.#isStuck = true
         health.set(
           'backpressure',
           `${reason}: reading the log has stopped until ${full ? 'events are uploaded' : 'the disk can be written'}; nothing is lost while the log is kept`,
@@ -264,101 +237,10 @@ export class Agent {
   }
 
   async #keep(): Promise<void> {
-    const now = Date.now()
-    if (this.#cursorChanged && Math.abs(now - this.#cursorSavedMs) >= cursorEveryMs) await this.#saveCursor()
-    if (this.#mapChanged && Math.abs(now - this.#mapSavedMs) >= mapEveryMs) {
-      await this.#appending
-      if (!this.#stuck) await this.#saveMap()
-    }
-  }
-
-  /** One write at a time. */
-  async #saveCursor(): Promise<void> {
-    this.#cursorWriting = this.#cursorWriting.then(async () => {
-      if (!this.#cursorChanged) return
-      this.#cursorSavedMs = Date.now()
-      this.#cursorChanged = false
-      await this.#saving(() => this.#options.state.saveCursor(this.#positions))
-    })
-    await this.#cursorWriting
-  }
-
-  async #saveMap(): Promise<void> {
-    this.#mapSavedMs = Date.now()
-    this.#mapChanged = false
-    await this.#saving(() => this.#options.state.saveMap(this.#mapPositions, this.#options.deliveryLog.save()))
-    this.#mapSavedMs = Date.now()
-  }
-
-  async #saving(save: () => Promise<void>): Promise<void> {
-    try {
-      await save()
-      this.#options.health.set('state', undefined)
-    } catch (error) {
-      this.#options.health.set(
-        'state',
-        `the state can't be written (${(error as Error).message}): check disk and rights`,
-      )
-      this.#mapChanged = true
-      this.#cursorChanged = true
-    }
-  }
-
-  #gauges(registers: Registry[]): void {
-    const { pending, deliveryLog } = this.#options
-    const sources = this.#sources
-    const lagSeconds = () => this.#lagSeconds
-    const stuck = () => this.#stuck
-    const gauge = (name: string, help: string, value: () => number | Promise<number>) =>
-      new Gauge({
-        name,
-        help,
-        registers,
-        async collect() {
-          this.set(await value())
-        },
-      })
-    gauge('agent_lag_bytes', 'Bytes of the log that are not read yet.', async () => {
-      let sum = 0
-      for (const source of sources) sum += await source.lagBytes()
-      return sum
-    })
-    gauge('agent_lag_seconds', 'Age of the event that was read last, when it was read.', lagSeconds)
-    gauge('agent_wal_bytes', 'Disk space that pending events take.', () => pending.bytes)
-    gauge('agent_backpressure', '1 while reading has stopped because pending events can not be stored.', () =>
-      stuck() ? 1 : 0,
-    )
-    gauge('agent_queue_ids', 'Queue ids that are remembered.', () => deliveryLog.size)
-    const counts = new Gauge({
-      name: 'agent_state_total',
-      help: 'What the state machine has counted since it started: results without UUID, queue ids evicted or expired.',
-      labelNames: ['what'],
-      registers,
-      collect() {
-        for (const [what, count] of Object.entries(deliveryLog.counts())) this.set({ what }, count)
-      },
-    })
-    counts.set({ what: 'withoutUuid' }, 0)
-  }
-}
-
-/**
- * Where each source goes on, from what was saved and what pending events say.
- * @param inPending the last position of each source in the log of pending events
- */
-export function resumeOf(id: string, saved: SavedState, inPending: Positions): Resume {
-  const from = saved.map?.positions[id]
-  const [cursor, pending] = [saved.cursor[id], inPending[id]]
-  const through = cursor && pending ? (cursor.lines > pending.lines ? cursor : pending) : (cursor ?? pending ?? from)
-  return { from, through, damaged: saved.damaged }
-}
-
-/** Keeps a cause in health for an hour after it was named last. */
-export function passingTrouble(health: Health, cause: string): (trouble: string) => void {
-  let timer: NodeJS.Timeout | undefined
-  return trouble => {
-    health.set(cause, trouble)
-    clearTimeout(timer)
-    timer = setTimeout(() => health.set(cause, undefined), troubleKeptMs).unref()
+    const { progress } = this.#options
+    if (progress.isCursorDue) await progress.saveCursor()
+    if (!progress.isMapDue) return
+    await this.#appending
+    if (!this.#isStuck) await progress.saveMap()
   }
 }

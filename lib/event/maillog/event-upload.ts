@@ -9,12 +9,12 @@ import type { SegmentLog, SegmentRecord } from '../../durable/segment-log.ts'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
 import type { ApiEvent } from './api-event.ts'
-import { decodePending } from './pending-record.ts'
+import { decodePending, type PendingRecord } from './pending-record.ts'
 
 /** Requests a minute that the service takes per key. */
 const requestsPerMinuteMax = 10_000
 const readBytesMax = 1 << 20
-const deadLetterRetryMs = 60_000
+const deadLetterRetryMs = 2_000
 /** Time before the log of pending events is read again when it gave nothing though there is something in it. */
 const readRetryMs = 1_000
 
@@ -44,24 +44,29 @@ export interface EventUploadOptions {
   readonly metrics: Registry
 }
 
+/** A log, and a place in it. */
+type ReadPosition = NonNullable<PendingRecord['read']>
+
 interface Batch {
   readonly events: ApiEvent[]
+  /** Where they were read, of the records that are in it whole. */
+  readonly reads: ReadPosition[]
   /** All records through this one are in the batch whole. */
   throughSeq: number
 }
 
 export class EventUpload {
   /** Called before events leave the disk: the place behind them must be kept elsewhere by then, or they are read again. */
-  beforeRelease: () => Promise<void> = async () => undefined
+  beforeRelease: (reads: readonly ReadPosition[]) => Promise<void> = async () => undefined
   readonly #options: EventUploadOptions
   readonly #uploaded: Counter<'result'>
   readonly #stop = new AbortController()
-  /** When the oldest event that is not sent was taken over, Unix ms; undefined when all were. */
+  /** When the oldest event that is not sent was taken over, by the clock that is never set; undefined when all were. */
   #oldestMs: number | undefined
   #wake: (() => void) | undefined
   #done: Promise<void> | undefined
   /** Read from the log, not yet sent. */
-  #read: { seq: number; events: ApiEvent[] }[] = []
+  #read: { readonly seq: number; readonly events: ApiEvent[]; readonly read: ReadPosition | undefined }[] = []
   #readSeq: number
   #waitingEvents = 0
   #endMs = Number.POSITIVE_INFINITY
@@ -80,13 +85,13 @@ export class EventUpload {
 
   start(): void {
     // What an earlier run left is late already.
-    if (this.#options.pending.lastSeq > this.#readSeq) this.#oldestMs = 0
+    if (this.#options.pending.lastSeq > this.#readSeq) this.#oldestMs = Number.NEGATIVE_INFINITY
     this.#done ??= this.#run()
   }
 
   /** Events were appended to the log. */
   added(events: number): void {
-    this.#oldestMs ??= Date.now()
+    this.#oldestMs ??= performance.now()
     this.#waitingEvents += events
     if (this.#waitingEvents >= this.#options.batchEvents) this.#wake?.()
     else if (this.#wake && this.#waitingEvents === events) this.#wake()
@@ -122,9 +127,9 @@ export class EventUpload {
   async #untilDue(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       if (this.#waitingEvents >= this.#options.batchEvents) return
-      const leftMs = this.#oldestMs === undefined ? undefined : this.#oldestMs + this.#options.batchAgeMs - Date.now()
-      // A clock that was set back must not make it wait longer than the age.
-      if (leftMs !== undefined && (leftMs <= 0 || leftMs > this.#options.batchAgeMs)) return
+      const dueMs = this.#oldestMs === undefined ? undefined : this.#oldestMs + this.#options.batchAgeMs
+      const leftMs = dueMs === undefined ? undefined : dueMs - performance.now()
+      if (leftMs !== undefined && leftMs <= 0) return
       await new Promise<void>(resolve => {
         const timer = leftMs === undefined ? undefined : setTimeout(resolve, leftMs)
         this.#wake = () => {
@@ -138,12 +143,15 @@ export class EventUpload {
 
   async #take(): Promise<Batch | undefined> {
     const { pending, batchEvents } = this.#options
-    const batch: Batch = { events: [], throughSeq: 0 }
+    const batch: Batch = { events: [], reads: [], throughSeq: 0 }
     for (;;) {
       if (this.#read.length === 0) {
         const records = await this.#readPending()
         if (records.length === 0) break
-        this.#read = records.map(({ seq, payload }) => ({ seq, events: [...decodePending(payload).events] }))
+        this.#read = records.map(({ seq, payload }) => {
+          const { events, read } = decodePending(payload)
+          return { seq, events: [...events], read }
+        })
         this.#readSeq = records.at(-1)!.seq
       }
       const record = this.#read[0]!
@@ -153,6 +161,7 @@ export class EventUpload {
       batch.events.push(...record.events.splice(0, room))
       if (record.events.length > 0) break
       batch.throughSeq = record.seq
+      if (record.read) batch.reads.push(record.read)
       this.#read.shift()
     }
     this.#waitingEvents = Math.max(0, this.#waitingEvents - batch.events.length)
@@ -164,7 +173,7 @@ export class EventUpload {
       this.#waitingEvents = 0
     }
     if (batch.events.length > 0) return batch
-    if (batch.throughSeq > 0) await pending.release(batch.throughSeq)
+    await this.#release(batch)
     return undefined
   }
 
@@ -187,9 +196,9 @@ export class EventUpload {
   }
 
   /** False when it was stopped before all were sent. */
-  async #send({ events, throughSeq }: Batch): Promise<boolean> {
-    const { uploader, pending, log } = this.#options
-    const { accepted, refused, unsent } = await uploader.upload(events)
+  async #send(batch: Batch): Promise<boolean> {
+    const { uploader, log } = this.#options
+    const { accepted, refused, unsent } = await uploader.upload(batch.events)
     this.#uploaded.inc({ result: 'accepted' }, accepted.length)
     if (refused.length > 0) {
       log.warn({ events: refused.length, reason: refused[0]!.reason }, 'events refused, kept as dead letters')
@@ -198,11 +207,14 @@ export class EventUpload {
       this.#uploaded.inc({ result: 'refused' }, refused.length)
     }
     if (unsent.length > 0) return false
-    if (throughSeq > 0) {
-      await this.beforeRelease()
-      await pending.release(throughSeq)
-    }
+    await this.#release(batch)
     return true
+  }
+
+  async #release({ reads, throughSeq }: Batch): Promise<void> {
+    if (throughSeq === 0) return
+    await this.beforeRelease(reads)
+    await this.#options.pending.release(throughSeq)
   }
 
   async #bury(letters: readonly { reason: string; raw: string }[]): Promise<boolean> {

@@ -1,5 +1,6 @@
 /** Any bytes, written in any pieces, with rotations anywhere between: the lines that were written, each once, in order. */
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import {
   appendFileSync,
   copyFileSync,
@@ -15,7 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
-import { gzipSync } from 'node:zlib'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import * as fc from 'fast-check'
 import { FileSource, type FileSourceOptions } from './file-source.ts'
 import type { LogSource, Resume, SourceEvents, SourcePosition } from './log-source.ts'
@@ -267,6 +268,85 @@ for (const how of ['create', 'copytruncate'] as const) {
       lab.written.filter(line => !lost.includes(line)),
     )
     assert.equal(lab.gaps, lost.length > 0 ? 1 : 0)
+    await lab.close()
+  })
+}
+
+test('FileSource, with one rotation kept, takes an empty log that is copied away for what it is', async () => {
+  const lab = new Lab()
+  await lab.open()
+  for (let round = 0; round < 4; round++) {
+    lab.write(3)
+    await lab.drain()
+    lab.rotate('copytruncate')
+    await lab.drain()
+    // Nothing was logged for a whole round.
+    lab.rotate('copytruncate')
+    rmSync(`${lab.path}.2`, { force: true })
+    rmSync(`${lab.path}.3`, { force: true })
+    await lab.drain()
+  }
+  lab.write(3)
+  await lab.drain()
+  assert.deepEqual(lab.lines, lab.written)
+  assert.equal(lab.gaps, 0)
+  await lab.close()
+})
+
+test('FileSource, with one rotation kept, goes to a copy that was made between two looks, though nothing follows it', async () => {
+  const lab = new Lab()
+  await lab.open()
+  for (let round = 0; round < 4; round++) {
+    lab.write(3)
+    lab.rotate('copytruncate')
+    rmSync(`${lab.path}.2`, { force: true })
+    await lab.drain()
+    assert.deepEqual(lab.lines, lab.written)
+  }
+  assert.equal(lab.gaps, 0)
+  await lab.close()
+})
+
+for (const [end, pack] of [
+  ['gz', gzipSync],
+  ['zst', zstdCompressSync],
+  ['xz', (text: Buffer) => execFileSync('xz', ['-c'], { input: text })],
+  ['bz2', (text: Buffer) => execFileSync('bzip2', ['-c'], { input: text })],
+] as const) {
+  test(`FileSource reads .${end} rotations of while it was down, oldest first, from where it was`, async () => {
+    const lab = new Lab()
+    lab.write(10)
+    await lab.open()
+    await lab.drain()
+    for (let rotation = 0; rotation < 3; rotation++) {
+      lab.write(10)
+      for (let number = 3; number > 0; number--) {
+        const from = `${lab.path}.${number}.${end}`
+        if (existsSync(from)) renameSync(from, `${lab.path}.${number + 1}.${end}`)
+      }
+      writeFileSync(`${lab.path}.1.${end}`, pack(readFileSync(lab.path)))
+      rmSync(lab.path)
+      writeFileSync(lab.path, '')
+    }
+    lab.write(5)
+    await lab.restart()
+    await lab.drain()
+    assert.deepEqual(lab.lines, lab.written)
+    assert.equal(lab.gaps, 0)
+    await lab.close()
+  })
+
+  test(`FileSource says what it lost of a .${end} rotation that is damaged, and goes on`, async () => {
+    const lab = new Lab()
+    lab.write(2_000)
+    const packed = pack(readFileSync(lab.path))
+    writeFileSync(`${lab.path}.1.${end}`, packed.subarray(0, packed.length - 100))
+    rmSync(lab.path)
+    lab.write(5)
+    await lab.open()
+    await lab.drain()
+    assert.deepEqual(lab.lines.slice(-5), lab.written.slice(-5))
+    assert.equal(lab.gaps, 1)
     await lab.close()
   })
 }

@@ -10,16 +10,21 @@
  * - which file comes next is decided when it is opened: names change hands while others are read.
  */
 import { stat } from 'node:fs/promises'
-import { beginsWith, headBytesMax, headOf, identityOf, sameFile, type FilePosition, type LogFile } from './log-file.ts'
-import { layoutOf, LogFileSet, type Choice, type ListedFile } from './log-file-set.ts'
+import { dirname } from 'node:path'
+import { LineCutter } from './line-cutter.ts'
 import {
-  lineBytesMax,
-  type LogChunk,
-  type LogSource,
-  type Resume,
-  type SourceEvents,
-  type SourcePosition,
-} from './log-source.ts'
+  beginsWith,
+  DamagedFile,
+  headBytesMax,
+  headOf,
+  identityOf,
+  sameFile,
+  type FilePosition,
+  type LogFile,
+} from './log-file.ts'
+import { LogFileSet } from './log-file-set.ts'
+import type { LogChunk, LogSource, Resume, SourceEvents, SourcePosition } from './log-source.ts'
+import { beginningOf, listedAs, NextFile, type Choose } from './next-file.ts'
 
 export interface FileSourceOptions {
   readonly path: string
@@ -36,15 +41,13 @@ export interface FileSourceOptions {
 /** Small enough for its text to be garbage at once (V8 moves larger strings to where it seldom looks). */
 const chunkBytes = 96 * 1024
 const troubleAfterMs = 60_000
-/** A rotation makes the new log first and removes the oldest file afterwards; clocks of file systems step. */
-const rotationMs = 1_000
+/** Between two looks that are no further apart the log is rotated once at most. */
+const lookMs = 2_000
 
 /** The place in a log that was not there when it was looked for first. */
 interface Absent {
   readonly absentAt: number
 }
-
-type Choose = (list: readonly ListedFile[]) => Promise<Choice | undefined>
 
 export class FileSource implements LogSource {
   readonly id: string
@@ -52,17 +55,14 @@ export class FileSource implements LogSource {
   start?: SourcePosition
   readonly #options: FileSourceOptions
   readonly #files: LogFileSet
+  readonly #next: NextFile
   readonly #nowMs: () => number
   readonly #monotonicMs: () => number
   readonly #buffer = Buffer.allocUnsafeSlow(chunkBytes)
   #file: LogFile | undefined
   /** Finds the file to go on with, while there is none. */
   #choose: Choose = async () => undefined
-  /** The first bytes of the file, as many as have been read of it, at most 1024. */
-  #head = Buffer.alloc(0)
-  #offset = 0
-  /** In the middle of a line that is too long: everything to its end is left out. */
-  #skippingTo: number | undefined
+  #lineCutter = new LineCutter(0, Buffer.alloc(0), () => undefined)
   /** Lines up to here only teach the map. */
   #replayed: FilePosition | undefined
   /** That place is in the file being read. */
@@ -72,13 +72,17 @@ export class FileSource implements LogSource {
   #rotatedSinceMs: number | undefined
   /** When the file was changed last by the time its content was last found to be the same, Unix ms. */
   #seenModifiedMs = 0
-  /** The newest rotation when the log was opened at its beginning; undefined when there was none. */
+  /** The newest rotation when nothing was in the log yet; undefined when there was none. */
   #rotationBefore: FilePosition | undefined
+  /** When that was looked for last, by the clock that is never set; and when the folder had been changed last by then. */
+  #lookedMs = 0
+  #folderChanged = ''
 
   private constructor(options: FileSourceOptions) {
     this.id = options.path
     this.#options = options
     this.#files = new LogFileSet(options.path)
+    this.#next = new NextFile(this.#files, reason => options.events.gap(this.id, reason))
     this.#nowMs = options.nowMs ?? Date.now
     this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
   }
@@ -94,27 +98,27 @@ export class FileSource implements LogSource {
   async next(): Promise<LogChunk | undefined> {
     if (!this.#file && !(await this.#openNext())) return undefined
     const file = this.#file!
-    const start = this.#skippingTo ?? this.#offset
-    let length: number
+    const cutter = this.#lineCutter
+    const start = cutter.readFrom
+    let bytes: Buffer
     try {
-      length = await file.read(this.#limited(start), start)
+      const into = this.#limited(start)
+      bytes = into.subarray(0, await file.read(into, start))
       if (!(await this.#isSameContent(file))) return await this.#truncated()
-      if (length > 0 && this.#offset === 0 && this.#isLog(file) && (await this.#wasCopiedAway())) return undefined
+      if (cutter.offset === 0 && this.#isLog(file) && (await this.#wasCopiedAway(bytes.length > 0))) return undefined
     } catch (error) {
-      this.#options.events.gap(this.id, `${file.path}: ${(error as Error).message}`)
-      await this.#leave()
-      return undefined
+      return this.#unreadable(file, error as Error)
     }
     const lines = this.#lines
-    const chunk = this.#cut(length)
-    if (chunk !== undefined) return { ...(await this.#deliver(chunk)), ...this.#within(chunk, start, lines) }
-    if (this.#skippingTo !== undefined && length > 0) return undefined
-    return this.#atEnd(length)
+    const text = cutter.cut(bytes)
+    if (text !== undefined) return { ...(await this.#deliver(text)), ...this.#within(text, start, lines) }
+    if (cutter.isSkipping && bytes.length > 0) return undefined
+    return this.#atEnd(bytes)
   }
 
   async lagBytes(): Promise<number> {
     const size = await this.#file?.size().catch(() => undefined)
-    let sum = size === undefined ? 0 : Math.max(0, size - this.#offset)
+    let sum = size === undefined ? 0 : Math.max(0, size - this.#lineCutter.offset)
     const list = await this.#files.list()
     const { identity } = this.#file ?? {}
     const index = identity ? list.findIndex(listed => sameFile(listed.identity, identity)) : -1
@@ -139,13 +143,13 @@ export class FileSource implements LogSource {
       this.#replayed = log
       this.start = { lines: 0, place: log ?? { absentAt: startedMs } }
       // Its own lines teach the map; when it is not there, whatever comes is new.
-      this.#choose = log ? this.#at({ ...log, offset: 0 }) : this.#oldestSince(startedMs)
+      this.#choose = log ? this.#at({ ...log, offset: 0 }) : this.#next.oldestSince(startedMs)
       return
     }
     const end = through?.place as FilePosition | Absent | undefined
     if (end && 'absentAt' in end) {
       // There was no log when it began: all that came since is new.
-      this.#choose = this.#oldestSince(end.absentAt)
+      this.#choose = this.#next.oldestSince(end.absentAt)
       return
     }
     // Where nobody can tell any more what was taken over, it is taken over again: rather twice than never.
@@ -155,83 +159,9 @@ export class FileSource implements LogSource {
     this.#choose = place ? this.#at(place) : async list => beginningOf(list[0])
   }
 
-  #oldestSince(atMs: number): Choose {
-    return async list => beginningOf(this.#files.changedSince(list, atMs)[0])
-  }
-
-  /** The file of a place. When it is gone, the oldest of those that are newer, which is a gap. */
+  /** What nobody can find can't tell either where the events of before ended. */
   #at(place: FilePosition): Choose {
-    const isGone = this.#goneTwice()
-    let isReported = false
-    return async list => {
-      const found = await this.#files.onward(list, place)
-      if (found) return found.choice
-      if (!isGone(list)) return undefined
-      // What nobody can find can't tell either where the events of before ended.
-      this.#replayed = undefined
-      if (!isReported)
-        this.#options.events.gap(
-          this.id,
-          'the file that was read last is gone: it was rotated away while nobody read it',
-        )
-      isReported = true
-      return beginningOf(this.#files.changedSince(list, place.at)[0])
-    }
-  }
-
-  /**
-   * The file that follows one that was read to its end.
-   * @param modifiedMs when that one was changed last: what follows it was changed later
-   * @param removedMs when its name was taken away, in case it is gone
-   */
-  #after(place: FilePosition, modifiedMs: number, removedMs: number): Choose {
-    const before = this.#rotationBefore
-    const isGone = this.#goneTwice()
-    return async list => {
-      const index = await this.#files.locate(list, { ...place, offset: place.head.bytes })
-      if (index !== -1) return beginningOf(list[index + 1])
-      if (!isGone(list)) return undefined
-      // Files go oldest first: what followed it was there when it went, and went after it only in a later rotation.
-      const newest = list.at(-1)
-      if (newest && birthMs(newest) > removedMs + rotationMs)
-        this.#lost('the file that was read is gone, and the log was rotated since: what came between may be gone too')
-      if (place.offset === 0) {
-        // It was empty and is gone: on with what follows the one before it.
-        const previous = before ? await this.#files.locate(list, { ...before, offset: 0 }) : -1
-        return beginningOf(list[previous + 1])
-      }
-      return beginningOf(this.#files.changedSince(list, modifiedMs)[0] ?? this.#log(list))
-    }
-  }
-
-  /** The log whose content was replaced: the copy that was made of it, else the oldest that was made since. */
-  #copyOf(place: FilePosition, modifiedMs: number): Choose {
-    const isGone = this.#goneTwice()
-    return async list => {
-      const found = await this.#files.onward(list, place)
-      if (found) return found.choice
-      if (!isGone(list)) return undefined
-      this.#lost('it was truncated and there is no copy of it: what was written before that may be gone')
-      return beginningOf(this.#files.changedSince(list, modifiedMs)[0] ?? this.#log(list))
-    }
-  }
-
-  #lost(reason: string): void {
-    this.#options.events.gap(this.id, reason)
-  }
-
-  /**
-   * Whether a file that is not in a list is gone: it was not in the one before either, and nothing has moved meanwhile. A
-   * file that is being renamed or compressed just now can be missed once.
-   */
-  #goneTwice(): (list: readonly ListedFile[]) => boolean {
-    let before = ''
-    return list => {
-      const now = layoutOf(list)
-      const isGone = now === before
-      before = now
-      return isGone
-    }
+    return this.#next.at(place, () => (this.#replayed = undefined))
   }
 
   async #openNext(): Promise<boolean> {
@@ -251,14 +181,13 @@ export class FileSource implements LogSource {
     }
     const { file, offset } = opened
     this.#file = file
-    this.#offset = offset
-    this.#skippingTo = undefined
     this.#rotatedSinceMs = undefined
     this.#seenModifiedMs = await file.modifiedMs().catch(() => 0)
     const head = Buffer.alloc(Math.min(offset, headBytesMax))
-    this.#head = head.length === 0 ? head : head.subarray(0, await file.read(head, 0).catch(() => 0))
+    const headBytes = head.length === 0 ? 0 : await file.read(head, 0).catch(() => 0)
+    this.#lineCutter = new LineCutter(offset, head.subarray(0, headBytes), this.#options.events.skippedBytes)
     await this.#placeReplay(file)
-    this.#rotationBefore = this.#isLog(file) && offset === 0 ? await this.#newestRotation() : undefined
+    if (this.#isLog(file) && offset === 0) await this.#lookAtRotations()
     if (this.#isLog(file)) this.#options.events.trouble(this.id, undefined)
     return true
   }
@@ -271,36 +200,54 @@ export class FileSource implements LogSource {
     return file.path === this.#options.path
   }
 
-  #log(list: readonly ListedFile[]): ListedFile | undefined {
-    return list.find(file => file.path === this.#options.path)
+  async #lookAtRotations(): Promise<void> {
+    this.#lookedMs = this.#monotonicMs()
+    this.#folderChanged = await this.#folderChange()
+    const newest = (await this.#files.list()).findLast(file => file.path !== this.#options.path)
+    this.#rotationBefore = newest && (await this.#files.endOf(newest.path, this.#nowMs()))
   }
 
-  async #newestRotation(): Promise<FilePosition | undefined> {
-    const newest = (await this.#files.list()).findLast(file => file.path !== this.#options.path)
-    return newest && (await this.#files.endOf(newest.path, this.#nowMs()))
+  /** Changes when a name in the log's folder comes, goes or changes. */
+  async #folderChange(): Promise<string> {
+    const stats = await stat(dirname(this.#options.path), { bigint: true }).catch(() => undefined)
+    return String(stats?.mtimeNs)
   }
 
   /**
    * Whether the log was filled, copied away and truncated before anything of it was read: then nothing in itself shows
    * it, only that there is a rotation more. Goes there first.
+   * @param isFilled whether there is something in the log by now
    */
-  async #wasCopiedAway(): Promise<boolean> {
-    const before = this.#rotationBefore
-    const newerRotations = async (list: readonly ListedFile[]) => {
-      const rotations = list.filter(file => file.path !== this.#options.path)
-      const index = before ? await this.#files.locate(rotations, { ...before, offset: 0 }) : -1
-      // Where that one is gone, none of those that are there was there before.
-      return rotations.slice(index + 1)
+  async #wasCopiedAway(isFilled: boolean): Promise<boolean> {
+    const sinceLookMs = this.#monotonicMs() - this.#lookedMs
+    if (!isFilled && this.#folderChanged === (await this.#folderChange())) {
+      this.#lookedMs += sinceLookMs
+      return false
     }
     const list = await this.#files.list()
-    const log = this.#log(list)
     // Renamed meanwhile: it will be found to have been.
-    if (!log || !sameFile(log.identity, this.#file!.identity)) return false
-    if ((await newerRotations(list)).length === 0) return false
-    if (before && (await this.#files.locate(list, { ...before, offset: 0 })) === -1)
-      this.#lost('it was copied away and truncated more than once before it was read: what came first may be gone')
+    if (listedAs(list, this.#file!.identity)?.path !== this.#options.path) return false
+    const before = this.#rotationBefore
+    const { newer, isBeforeGone } = await this.#next.rotationsAfter(list, before)
+    if (newer.length === 0) return false
+    const isLookedAt = sinceLookMs <= lookMs
+    if (isLookedAt && (await this.#areEmpty(newer.map(({ path }) => path)))) {
+      if (!isFilled) await this.#lookAtRotations()
+      return false
+    }
+    // Where that one is gone, none of those that are there was there before: one rotation may have removed it, or several.
+    if (isBeforeGone && !isLookedAt)
+      this.#options.events.gap(
+        this.id,
+        'it was copied away and truncated more than once before it was read: what came first may be gone',
+      )
     await this.close()
-    this.#choose = async current => beginningOf((await newerRotations(current))[0] ?? this.#log(current))
+    this.#choose = this.#next.firstRotationAfter(before)
+    return true
+  }
+
+  async #areEmpty(paths: readonly string[]): Promise<boolean> {
+    for (const path of paths) if ((await this.#files.endOf(path, this.#nowMs()))?.head.bytes !== 0) return false
     return true
   }
 
@@ -325,7 +272,7 @@ export class FileSource implements LogSource {
     if (!place) return
     const { head, offset } = place
     this.#replayEndsHere =
-      (sameFile(file.identity, place) || head.bytes > 0) && (await beginsWith(file.path, head, offset))
+      (sameFile(file.identity, place) || head.bytes > 0) && (await beginsWith(file.path, head, offset)) === 'yes'
     // The log itself is the newest of all: what is not in it lies behind.
     if (this.#isLog(file) && !this.#replayEndsHere) this.#replayed = undefined
   }
@@ -336,63 +283,23 @@ export class FileSource implements LogSource {
     // Asked before the content is looked at: it may be replaced meanwhile.
     const modifiedMs = await file.modifiedMs()
     const size = await file.size()
-    if (size !== undefined && size < this.#offset) return false
-    if (this.#head.length > 0) {
-      const now = Buffer.alloc(this.#head.length)
+    if (size !== undefined && size < this.#lineCutter.offset) return false
+    const { head } = this.#lineCutter
+    if (head.length > 0) {
+      const now = Buffer.alloc(head.length)
       const length = await file.read(now, 0)
-      if (length !== now.length || !now.equals(this.#head)) return false
+      if (length !== now.length || !now.equals(head)) return false
     }
     this.#seenModifiedMs = modifiedMs
     return true
-  }
-
-  /** Takes the complete lines out of what was read. */
-  #cut(length: number): string | undefined {
-    const bytes = this.#buffer.subarray(0, length)
-    if (this.#skippingTo !== undefined) {
-      const end = bytes.indexOf(10)
-      this.#options.events.skippedBytes(end === -1 ? length : end, 'overlong')
-      if (end === -1) {
-        this.#skippingTo += length
-        return undefined
-      }
-      this.#advance(bytes, this.#skippingTo + end + 1 - this.#offset)
-      this.#skippingTo = undefined
-      return undefined
-    }
-    const last = bytes.lastIndexOf(10)
-    if (last !== -1) {
-      const text = bytes.toString('latin1', 0, last + 1)
-      this.#advance(bytes, last + 1)
-      return text
-    }
-    // A hole that a crash or a truncation under an open file left: no line, and no part of one.
-    let from = 0
-    while (from < length && bytes[from] === 0) from++
-    if (from > 0) {
-      this.#options.events.skippedBytes(from, 'nul')
-      this.#advance(bytes, from)
-      return ''
-    }
-    if (length < lineBytesMax) return undefined
-    const text = bytes.toString('latin1', 0, lineBytesMax)
-    this.#skippingTo = this.#offset + length
-    this.#options.events.skippedBytes(length - lineBytesMax, 'overlong')
-    return `${text}\n`
-  }
-
-  #advance(bytes: Buffer, count: number): void {
-    if (this.#offset === this.#head.length && this.#head.length < headBytesMax && count <= bytes.length)
-      this.#head = Buffer.concat([this.#head, bytes.subarray(0, Math.min(count, headBytesMax - this.#head.length))])
-    this.#offset += count
   }
 
   async #deliver(text: string): Promise<LogChunk> {
     for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) this.#lines++
     this.#rotatedSinceMs = undefined
     const end = this.#replayEnd()
-    const replayed = this.#replayed !== undefined && (end === undefined || this.#offset <= end)
-    if (end !== undefined && this.#offset >= end) this.#replayed = undefined
+    const replayed = this.#replayed !== undefined && (end === undefined || this.#lineCutter.offset <= end)
+    if (end !== undefined && this.#lineCutter.offset >= end) this.#replayed = undefined
     const file = this.#file!
     const latestMs = this.#isLog(file) ? this.#nowMs() : await file.modifiedMs().catch(() => this.#nowMs())
     return { text, position: this.#position(), replayed, latestMs }
@@ -400,7 +307,7 @@ export class FileSource implements LogSource {
 
   /** Positions within a chunk whose text is the file's from `start` on. */
   #within(text: string, start: number, linesBefore: number): Pick<LogChunk, 'positionAt'> {
-    if (start + text.length !== this.#offset) return {}
+    if (start + text.length !== this.#lineCutter.offset) return {}
     const place = this.#place()
     return {
       positionAt: (end, lines) => ({ lines: linesBefore + lines, place: { ...place, offset: start + end } }),
@@ -412,19 +319,20 @@ export class FileSource implements LogSource {
   }
 
   #place(): FilePosition {
-    return { ...this.#file!.identity, head: headOf(this.#head), offset: this.#offset, at: this.#nowMs() }
+    const { head, offset } = this.#lineCutter
+    return { ...this.#file!.identity, head: headOf(head), offset, at: this.#nowMs() }
   }
 
   // ── the end of a file ──
 
-  /** @param length bytes of a line without end that stand there */
-  async #atEnd(length: number): Promise<LogChunk | undefined> {
+  /** @param rest a line without end that stands there */
+  async #atEnd(rest: Buffer): Promise<LogChunk | undefined> {
     const file = this.#file!
     const end = this.#replayEnd()
     // Stopped at the end of the replay: go on.
-    if (end !== undefined && this.#offset + length >= end) {
+    if (end !== undefined && this.#lineCutter.offset + rest.length >= end) {
       this.#replayed = undefined
-      if (length > 0) return undefined
+      if (rest.length > 0) return undefined
     }
     const stats = await stat(this.#options.path, { bigint: true }).catch(() => undefined)
     if (stats && sameFile(identityOf(stats), file.identity)) {
@@ -432,7 +340,13 @@ export class FileSource implements LogSource {
       return undefined
     }
     if (!file.compressed && (await this.#mayStillGrow(file, stats !== undefined))) return undefined
-    const last = length > 0 ? await this.#lastLine(length) : undefined
+    let last
+    if (rest.length > 0) {
+      // A last line without end, of a file that is done.
+      const text = this.#lineCutter.rest(rest)
+      this.#lines++
+      last = await this.#deliver(text)
+    }
     await this.#leave()
     return last
   }
@@ -459,38 +373,32 @@ export class FileSource implements LogSource {
     return index === -1 || index >= list.length - 2
   }
 
-  /** A last line without end, of a file that is done. */
-  #lastLine(length: number): Promise<LogChunk> {
-    const bytes = this.#buffer.subarray(0, length)
-    const text = bytes.toString('latin1')
-    this.#advance(bytes, length)
-    this.#lines++
-    return this.#deliver(text)
-  }
-
   /** Goes on to what follows this file. */
   async #leave(): Promise<void> {
     const file = this.#file!
     const modifiedMs = await file.modifiedMs().catch(() => this.#nowMs())
     const removedMs = await file.changedMs().catch(() => this.#nowMs())
-    this.#choose = this.#after(this.#place(), modifiedMs, removedMs)
+    this.#choose = this.#next.after(this.#place(), modifiedMs, removedMs, this.#rotationBefore)
     await this.close()
     await this.#openNext()
   }
 
   /** The content was replaced: what was there may have been copied away before. */
   async #truncated(): Promise<undefined> {
-    this.#choose = this.#copyOf(this.#place(), this.#seenModifiedMs)
+    this.#choose = this.#next.copyOf(this.#place(), this.#seenModifiedMs)
     await this.close()
     await this.#openNext()
   }
-}
 
-/** Unix ms; 0 where the file system does not tell. */
-function birthMs(file: ListedFile): number {
-  return Number(file.identity.birth) / 1e6
-}
-
-function beginningOf(file: ListedFile | undefined): Choice | undefined {
-  return file && { file, offset: 0 }
+  /** Stays with a file that can't be read at the moment; one that is damaged is left. */
+  async #unreadable(file: LogFile, error: Error): Promise<undefined> {
+    if (error instanceof DamagedFile) {
+      this.#options.events.gap(this.id, `${error.message}: what is left of it is skipped`)
+      await this.#leave()
+      return
+    }
+    this.#options.events.trouble(this.id, `${file.path} can't be read (${error.message}): check the disk`)
+    this.#choose = this.#at(this.#place())
+    await this.close()
+  }
 }

@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises'
 import {
   beginsWith,
+  DamagedFile,
   headBytesMax,
   headOf,
   identityOf,
@@ -76,8 +77,10 @@ export class LogFileSet {
       const { path, identity } = list[index]!
       const same = sameFile(identity, place)
       if (!same && place.head.bytes === 0) continue
-      if (!(await beginsWith(path, place.head, place.offset))) continue
-      if (same) return index
+      const answer = await beginsWith(path, place.head, place.offset)
+      // Its own file is not taken for another because it can't be read at the moment.
+      if (same && answer !== 'no') return index
+      if (answer !== 'yes') continue
       if (copy === -1) copy = index
     }
     return copy
@@ -101,14 +104,17 @@ export class LogFileSet {
     return list.filter(file => file.modifiedMs >= atMs - clockStepMs)
   }
 
-  /** The end of a file as it is; undefined when it is not there. */
+  /** The end of a file as it is, its beginning where nothing in it can be unpacked; undefined when it can't be read. */
   async endOf(path: string, nowMs: number): Promise<FilePosition | undefined> {
     let file
     try {
       file = await openLogFile(path)
       const size = (await file.size()) ?? 0
       const head = Buffer.alloc(file.compressed ? headBytesMax : Math.min(size, headBytesMax))
-      const length = await file.read(head, 0)
+      const length = await file.read(head, 0).catch((error: unknown) => {
+        if (error instanceof DamagedFile) return 0
+        throw error
+      })
       return { ...file.identity, head: headOf(head.subarray(0, length)), offset: size, at: nowMs }
     } catch {
       return undefined

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { hash } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
-import { pipeline, type Readable } from 'node:stream'
+import { pipeline } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 
 /** How much of a file's beginning tells it from others, in bytes. */
@@ -37,6 +37,11 @@ export type Compression = 'gz' | 'zst' | 'xz' | 'bz2'
 /** By its name; undefined for a plain file. */
 export function compressionOf(path: string): Compression | undefined {
   return /\.(gz|zst|xz|bz2)$/.exec(path)?.[1] as Compression | undefined
+}
+
+/** A compressed file that can't be unpacked: no later try will be better. */
+export class DamagedFile extends Error {
+  override readonly name = 'DamagedFile'
 }
 
 export interface LogFile {
@@ -76,23 +81,27 @@ export function sameFile(a: Pick<FilePosition, 'dev' | 'ino' | 'birth'>, b: type
   return a.dev === b.dev && a.ino === b.ino && a.birth === b.birth
 }
 
-/** Whether the file at `path` begins as `head` says and is long enough for `offset`. False when it can't be read. */
-export async function beginsWith(path: string, head: FileHead, offset: number): Promise<boolean> {
+/**
+ * Whether the file at `path` begins as `head` says and is long enough for `offset`; `unreadable` when that can't be told at
+ * the moment.
+ */
+export async function beginsWith(path: string, head: FileHead, offset: number): Promise<'yes' | 'no' | 'unreadable'> {
   let file
   try {
     file = await openLogFile(path)
     const size = await file.size()
-    if (size !== undefined && size < offset) return false
+    if (size !== undefined && size < offset) return 'no'
     const bytes = Buffer.alloc(head.bytes)
     let length = 0
     while (length < bytes.length) {
       const read = await file.read(bytes.subarray(length), length)
-      if (read === 0) return false
+      if (read === 0) return 'no'
       length += read
     }
-    return headOf(bytes).hash === head.hash
-  } catch {
-    return false
+    return headOf(bytes).hash === head.hash ? 'yes' : 'no'
+  } catch (error) {
+    const isOther = error instanceof DamagedFile || (error as NodeJS.ErrnoException).code === 'ENOENT'
+    return isOther ? 'no' : 'unreadable'
   } finally {
     await file?.close().catch(() => undefined)
   }
@@ -112,8 +121,7 @@ function plain(path: string, handle: FileHandle, stats: BigIntStats): LogFile {
 }
 
 function compressed(path: string, handle: FileHandle, compression: Compression, stats: BigIntStats): LogFile {
-  const stream = decompress(handle, compression)
-  const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+  const chunks = decompressed(path, handle, compression)
   let rest = Buffer.alloc(0)
   // Bytes from `kept` on are in `rest`.
   let kept = 0
@@ -133,28 +141,45 @@ function compressed(path: string, handle: FileHandle, compression: Compression, 
         // A full buffer where there is more, so that no line looks cut.
         if (kept === position && rest.length >= into.length) break
         const next = await chunks.next()
-        if (next.done) break
+        if (next.done === true) break
         rest = Buffer.concat([rest, next.value])
       }
       return kept === position ? rest.copy(into) : 0
     },
     close: async () => {
-      stream.destroy()
+      await chunks.return(undefined)
       await handle.close()
     },
   }
 }
 
-/** Reads the open file, whatever its name is by now. */
-function decompress(handle: FileHandle, compression: Compression): Readable {
+/** Reads the open file, whatever its name is by now. @throws {DamagedFile} where it ends too early or is damaged */
+async function* decompressed(path: string, handle: FileHandle, compression: Compression): AsyncGenerator<Buffer> {
   if (compression === 'gz' || compression === 'zst') {
-    const bytes = handle.createReadStream({ autoClose: false })
+    const unpack = compression === 'gz' ? createGunzip() : createZstdDecompress()
     // The iterator reports a failure.
-    return pipeline(bytes, compression === 'gz' ? createGunzip() : createZstdDecompress(), () => undefined)
+    const stream = pipeline(handle.createReadStream({ autoClose: false }), unpack, () => undefined)
+    try {
+      yield* stream as AsyncIterable<Buffer>
+    } catch (error) {
+      const { code = '', message } = error as NodeJS.ErrnoException
+      throw /^Z(?:STD)?_/.test(code) ? new DamagedFile(`${path} is damaged (${message})`) : error
+    }
+    return
   }
-  const child = spawn(compression === 'xz' ? 'xz' : 'bzip2', ['-dc'], { stdio: [handle.fd, 'pipe', 'ignore'] })
-  const output = child.stdout!
-  child.once('error', error => output.destroy(error))
-  output.once('close', () => child.kill())
-  return output
+  const tool = compression === 'xz' ? 'xz' : 'bzip2'
+  const child = spawn(tool, ['-dc'], { stdio: [handle.fd, 'pipe', 'ignore'] })
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once('close', resolve).once('error', reject)
+  })
+  // Awaited below; until then a failure has a place to go.
+  ended.catch(() => undefined)
+  try {
+    yield* child.stdout as AsyncIterable<Buffer>
+    if ((await ended) !== 0) throw new DamagedFile(`${path} is damaged (${tool} could not read it)`)
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? new DamagedFile(`${tool} is not installed`) : error
+  } finally {
+    child.kill()
+  }
 }

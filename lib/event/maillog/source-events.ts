@@ -2,7 +2,7 @@
 import { Counter, type Registry } from 'prom-client'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
-import { passingTrouble } from './agent.ts'
+import { passingTrouble } from './passing-trouble.ts'
 import type { SourceEvents } from './log-source.ts'
 
 export interface AgentSourceEvents extends SourceEvents {

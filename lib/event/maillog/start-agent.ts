@@ -1,7 +1,6 @@
 /** Puts the agent together from its settings. */
-import { globSync, existsSync } from 'node:fs'
-import { basename, join } from 'node:path'
-import { lockDirectory } from '../../durable/durable-file.ts'
+import { join } from 'node:path'
+import { lockDirectory } from '../../durable/directory-lock.ts'
 import { SegmentLog } from '../../durable/segment-log.ts'
 import type { Settings } from '../../process/option.ts'
 import type { ProcessContext, Running } from '../../process/run.ts'
@@ -10,121 +9,125 @@ import { Credential } from '../upload/credential.ts'
 import { DeadLetters } from '../upload/dead-letters.ts'
 import { openTransport } from '../upload/transport.ts'
 import { Uploader } from '../upload/uploader.ts'
-import { Agent, passingTrouble, resumeOf } from './agent.ts'
-import { AgentState, type Positions } from './agent-state.ts'
+import { Agent } from './agent.ts'
+import { AgentState } from './agent-state.ts'
 import type { ApiEvent } from './api-event.ts'
 import { customSmtpEvents, EventUpload } from './event-upload.ts'
-import { FileSource } from './file-source.ts'
-import { JournalSource } from './journal-source.ts'
+import { followLogs } from './follow-logs.ts'
 import { makeDeliveryLog } from './make-delivery-log.ts'
-import type { LogSource, Resume, SourceEvents } from './log-source.ts'
 import type { agentOptions } from './options.ts'
 import type { Outcome } from './outcome.ts'
-import { decodePending } from './pending-record.ts'
-import { isRotationOf } from './rotated-files.ts'
+import { passingTrouble } from './passing-trouble.ts'
+import { Progress } from './progress.ts'
+import { PendingLoss, recallPending } from './recall-pending.ts'
+import { RecentEvents } from './recent-events.ts'
+import { resumePlan } from './resume-plan.ts'
 import { bouncedOrSoft } from './soft-bounce.ts'
 import { sourceEvents } from './source-events.ts'
-import { StreamSource } from './stream-source.ts'
 
 const deadLetterBytesMax = 10e6
-const readBytes = 4 << 20
-const segmentBytesMax = 4 << 20
-/** How often globs are looked at for files that are new. */
-const globEveryMs = 10_000
+const recentEventsMax = 100_000
+/** The largest record of pending events has to find room beside what is released and not yet removed. */
+const walBytesMin = 1e6
 
-export async function startAgent(context: ProcessContext<typeof agentOptions>): Promise<Running> {
+type Context = ProcessContext<typeof agentOptions>
+
+export async function startAgent(context: Context): Promise<Running> {
+  /** What gives up again what was opened, in the order of opening. */
+  const closers: (() => void | Promise<void>)[] = []
+  const close = async () => {
+    for (const closer of closers.toReversed()) await closer()
+  }
+  try {
+    const agent = await start(context, closers)
+    return { done: agent.done, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function start(context: Context, closers: (() => void | Promise<void>)[]): Promise<Agent> {
   const { settings, log, health, metrics } = context
   const key = readKey(settings.apiKeyFile, settings.apiKey)
   const lock = await lockDirectory(settings.stateDir)
+  closers.push(lock.release)
   const damage = passingTrouble(health, 'damage')
-  const onDamage = (file: string, reason: string) => {
-    log.error({ file, reason }, 'damaged state was set aside, going on without it')
-    damage(`${file} was damaged (${reason}): it was set aside and the log is read again`)
+  const onStateDamage = (file: string, reason: string) => {
+    log.error({ file, reason }, 'damaged state was set aside, the log is read again')
+    damage(`${file}: ${reason}: it was set aside and the log is read again; events may be repeated`)
   }
-  const state = new AgentState(settings.stateDir, onDamage)
+  const state = new AgentState(settings.stateDir, onStateDamage)
+  closers.push(() => state.close())
+  const loss = new PendingLoss(log, damage)
   const pending = await SegmentLog.open({
     dir: join(settings.stateDir, 'pending.wal'),
     bytesMax: settings.walMaxBytes,
-    // Space comes back by whole segments: a small log needs small ones.
-    segmentBytes: Math.min(segmentBytesMax, Math.ceil(settings.walMaxBytes / 8)),
-    onDamage: ({ file, reason }) => onDamage(file, reason),
+    onDamage: found => loss.add(found),
   })
+  closers.push(() => pending.close())
   const destination = customSmtpEvents(settings.endpoint, key)
   const transport = openTransport()
+  closers.push(() => transport.close())
   const uploader = new Uploader<ApiEvent>({ destination, transport, log, health, metrics, prefix: 'agent' })
-  const upload = new EventUpload({
-    pending,
-    uploader,
-    deadLetters: await DeadLetters.open(join(settings.stateDir, 'dead-letters'), deadLetterBytesMax, 'agent'),
-    batchEvents: settings.batchEvents,
-    batchAgeMs: settings.batchAge,
-    log,
-    health,
-    metrics,
-  })
+  const { batchEvents, batchAge: batchAgeMs } = settings
+  const deadLetters = await DeadLetters.open(join(settings.stateDir, 'dead-letters'), deadLetterBytesMax, 'agent')
+  const upload = new EventUpload({ pending, uploader, deadLetters, batchEvents, batchAgeMs, log, health, metrics })
   const events = sourceEvents(log, health, metrics)
   const report = (outcome: Outcome) => agent.report(bouncedOrSoft(outcome, settings.bounceClass))
   const deliveryLog = makeDeliveryLog(settings, { report, suppressed: events.suppressed })
   let saved = await state.load()
-  if (saved.map) {
-    try {
-      deliveryLog.restore(saved.map.lines)
-    } catch (error) {
-      onDamage(join(settings.stateDir, 'queue-ids'), (error as Error).message)
-      saved = { ...saved, map: undefined, damaged: true }
-    }
+  const recent = new RecentEvents(recentEventsMax)
+  const recalled = await recallPending(pending, recent)
+  loss.compare(pending, saved.cursor.lastSeq)
+  loss.isStarting = false
+  let plan = resumePlan(saved, recalled, loss.isAny)
+  try {
+    if (plan.usesMap) deliveryLog.restore(saved.map?.lines ?? [])
+  } catch (error) {
+    await state.setMapAside((error as Error).message)
+    saved = { ...saved, map: undefined, damaged: true }
+    plan = resumePlan(saved, recalled, loss.isAny)
   }
-  const agent = new Agent(
-    {
-      deliveryLog,
-      pending,
-      state,
-      upload,
-      batchEvents: settings.batchEvents,
-      reportDeferred: settings.deferred,
-      log,
-      health,
-      metrics,
-    },
-    saved,
-  )
-  const inPending = await recall(pending, agent)
-  const resume = (id: string) => resumeOf(id, saved, inPending)
-  const { paths, globs } = pathsOf(settings.logPath)
-  const open = async (path: string) => agent.follow(await openSource(path, settings, resume(sourceId(path)), events))
-  for (const path of paths) await open(path)
+  const mapPositions = plan.usesMap ? (saved.map?.positions ?? {}) : {}
+  const progress = new Progress({ state, deliveryLog, pending, health }, plan.cursor, mapPositions)
+  const reportDeferred = settings.deferred
+  const agent = new Agent({
+    deliveryLog,
+    pending,
+    progress,
+    recent,
+    upload,
+    batchEvents,
+    reportDeferred,
+    log,
+    health,
+    metrics,
+  })
+  closers.push(() => agent.close())
+  const { logPath, fromBeginning, rotateWait } = settings
+  const stopLooking = await followLogs(agent, {
+    logPath,
+    fromBeginning,
+    rotateWait,
+    resume: plan.resume,
+    events,
+    log,
+    health,
+  })
+  closers.push(stopLooking)
   agent.start()
-  log.info(
-    { logPath: settings.logPath, endpoint: settings.endpoint, pendingEvents: pending.lastSeq - pending.releasedSeq },
-    'following the log',
-  )
-  const known = new Set(paths)
-  const looking = setInterval(() => {
-    for (const path of pathsOf(globs).paths) {
-      if (known.has(path)) continue
-      known.add(path)
-      log.info({ path }, 'a further log')
-      // It appeared while we ran: all that it holds is new.
-      const whole = { ...settings, fromBeginning: true }
-      void openSource(path, whole, resume(path), events).then(source => agent.follow(source))
-    }
-  }, globEveryMs)
-  if (globs.length === 0) clearInterval(looking)
+  const pendingRecords = pending.lastSeq - pending.releasedSeq
+  log.info({ logPath, endpoint: settings.endpoint, pendingRecords }, 'following the log')
   context.onReload(() => uploader.reload())
-  return {
-    done: agent.done,
-    close: async () => {
-      clearInterval(looking)
-      await agent.close()
-      await transport.close()
-      await lock.release()
-    },
-  }
+  return agent
 }
 
 /** What is wrong with the settings as a whole. @throws {SettingsError} */
 export function validateAgent(settings: Settings<WithCommon<typeof agentOptions>>): void {
   readKey(settings.apiKeyFile, settings.apiKey)
+  if (settings.walMaxBytes < walBytesMin)
+    throw new SettingsError('--wal-max-bytes: expected at least 1MB, so that the largest record of pending events fits')
 }
 
 function readKey(file: string | undefined, value: string | undefined): Credential {
@@ -133,49 +136,4 @@ function readKey(file: string | undefined, value: string | undefined): Credentia
   } catch (error) {
     throw new SettingsError((error as Error).message)
   }
-}
-
-/** What an earlier run left: its events, so that none is reported twice, and where they were read. */
-async function recall(pending: SegmentLog, agent: Agent): Promise<Positions> {
-  const positions: Record<string, Positions[string]> = {}
-  for (let after = pending.releasedSeq; ;) {
-    const records = await pending.read(after, readBytes)
-    const last = records.at(-1)
-    if (!last) return positions
-    for (const { payload } of records) {
-      const record = decodePending(payload)
-      agent.remember(record)
-      const { read } = record
-      if (read) positions[read[0]] = read[1]
-    }
-    after = last.seq
-  }
-}
-
-/** The settings' paths with their globs resolved: what is there now, without rotations of one another. */
-export function pathsOf(settings: readonly string[]): { paths: string[]; globs: string[] } {
-  const isGlob = (path: string) => /[*?[{]/.test(path) && !existsSync(path)
-  const globs = settings.filter(isGlob)
-  const found = [...settings.filter(path => !isGlob(path)), ...globs.flatMap(glob => globSync(glob).toSorted())]
-  const paths = [...new Set(found)]
-  return {
-    globs,
-    paths: paths.filter(path => !paths.some(other => other !== path && isRotationOf(basename(path), basename(other)))),
-  }
-}
-
-function sourceId(path: string): string {
-  return path === 'journald' ? 'journald' : path
-}
-
-async function openSource(
-  path: string,
-  settings: { readonly fromBeginning: boolean; readonly rotateWait: number },
-  resume: Resume,
-  events: SourceEvents,
-): Promise<LogSource> {
-  if (path === '-') return new StreamSource('-', process.stdin, events)
-  const { fromBeginning, rotateWait: rotateWaitMs } = settings
-  if (path === 'journald') return new JournalSource({ fromBeginning, events }, resume)
-  return FileSource.open({ path, rotateWaitMs, fromBeginning, events }, resume)
 }
