@@ -6,9 +6,9 @@
  * Processes that don't see each other (two containers with the folder mounted in both) can't be told apart from dead
  * ones: don't share a state folder between them.
  */
-import { readFileSync } from 'node:fs'
 import { mkdir, readlink, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { identify } from '../process/process-identity.ts'
 import { StartError } from '../process/start-error.ts'
 
 export interface DirectoryLock {
@@ -17,6 +17,8 @@ export interface DirectoryLock {
 }
 
 const held = new Set<string>()
+/** Stands for the time that a process started at where there is no /proc. */
+const unknown = '?'
 /** A take-over lasts milliseconds; a guard that is older belongs to a process that died during one. */
 const takeOverMsMax = 10_000
 
@@ -63,7 +65,7 @@ interface Owner {
 /** Takes the lock when nobody has it, else says who does. */
 async function claim(path: string): Promise<Owner | undefined> {
   try {
-    await symlink(`${process.pid} ${startTime(process.pid)}`, path)
+    await symlink(`${process.pid} ${startTime()}`, path)
     return undefined
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
@@ -83,7 +85,8 @@ async function removeStale(path: string, stale: Owner): Promise<void> {
   const guard = `${path}.taking`
   try {
     await writeFile(guard, '', { flag: 'wx' })
-  } catch {
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     const age = await stat(guard).then(
       found => Date.now() - found.mtimeMs,
       () => 0,
@@ -102,24 +105,21 @@ async function removeStale(path: string, stale: Owner): Promise<void> {
 function isAlive({ pid, started }: Owner, path: string): boolean {
   if (!Number.isSafeInteger(pid) || pid <= 0) return false
   if (pid === process.pid) return held.has(path)
+  let isOurs = true
   try {
     process.kill(pid, 0)
   } catch (error) {
     // Somebody else's process; anything else means that there is none.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
+    isOurs = false
   }
-  const now = startTime(pid)
-  return now === '?' || started === '?' || now === started
+  const now = identify(pid)
+  if (now) return started === unknown || now.started === started
+  // One that has ended and that nobody has asked about yet is as good as gone. Where /proc hides it, it may be alive.
+  return !isOurs || startTime() === unknown
 }
 
-/** When a process started, in clock ticks since boot (proc(5), field 22), with the boot's id; `?` where unknown. */
-function startTime(pid: number): string {
-  try {
-    const status = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
-    // The second field is the program's name and may contain spaces and parentheses.
-    return `${status.slice(status.lastIndexOf(')') + 2).split(' ')[19]}@${boot}`
-  } catch {
-    return '?'
-  }
+/** When this process started, with the boot's id. */
+function startTime(): string {
+  return identify(process.pid)?.started ?? unknown
 }

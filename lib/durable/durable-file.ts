@@ -32,5 +32,3 @@ export async function writeFileDurably(
   }
   await files.syncDirectory(dirname(path))
 }
-
-export { lockDirectory, type DirectoryLock } from './directory-lock.ts'

@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { lockDirectory, writeFileDurably } from '../../lib/durable/durable-file.ts'
+import { lockDirectory } from '../../lib/durable/directory-lock.ts'
+import { writeFileDurably } from '../../lib/durable/durable-file.ts'
 import { fileSystem } from '../../lib/durable/file-system.ts'
 import { SegmentLog, type Damage } from '../../lib/durable/segment-log.ts'
+import { identify } from '../../lib/process/process-identity.ts'
 import { StartError } from '../../lib/process/start-error.ts'
 import { startProcess, until } from '../support/process.ts'
 
@@ -114,6 +116,20 @@ describe('lockDirectory', () => {
       await symlink(content, join(dir, 'lock'))
       await (await lockDirectory(dir)).release()
     }
+  })
+
+  it('takes over from a process that has ended though its parent never asked about it', async () => {
+    // The shell that is its parent has become a program that waits for nobody.
+    const parent = await startProcess('sh', ['-c', 'sleep 1000 & echo $!; exec sleep 1000'])
+    const pid = Number(await until('the number', () => /^\d+\n/.exec(parent.output.stdout)?.[0]))
+    const { started } = identify(pid)!
+    await mkdir(dir)
+    await symlink(`${pid} ${started}`, join(dir, 'lock'))
+    await assert.rejects(lockDirectory(dir), StartError)
+    process.kill(pid, 'SIGKILL')
+    await until('it to have ended', async () => /\) Z /.test(await readFile(`/proc/${pid}/stat`, 'latin1')))
+    await (await lockDirectory(dir)).release()
+    await parent.stop()
   })
 
   it('lets exactly one of many have a folder whose owner died', async () => {
