@@ -39,7 +39,7 @@ export function overview(view: Overview): Markup {
   const { events, mails, filter } = view
   return html` <nav>
       <p>
-        ${view.eventsKept} events and ${view.mailsKept} mails kept. As data:
+        ${counted(view.eventsKept, 'event')} and ${counted(view.mailsKept, 'mail')} kept. As data:
         <a href="/api/events?limit=1000">events</a>, <a href="/api/mailbox?limit=1000">mailbox</a>.
         ${view.refreshing ? html`<a href="/">Stop refreshing</a>` : html`<a href="/?refresh=5">Refresh every 5 s</a>`}
       </p>
@@ -160,7 +160,7 @@ export function mailPage(view: MailView): Markup {
         view.links.length === 0
           ? undefined
           : html`<details open>
-              <summary>${view.links.length} links</summary>
+              <summary>${counted(view.links.length, 'link')}</summary>
               <ol>
                 ${view.links.map(link => html`<li><a href="${link}" target="_blank" rel="noreferrer noopener">${shorten(link, 160)}</a></li> `)}
               </ol>
@@ -170,7 +170,7 @@ export function mailPage(view: MailView): Markup {
         view.attachments.length === 0
           ? undefined
           : html`<details>
-              <summary>${view.attachments.length} attachments</summary>
+              <summary>${counted(view.attachments.length, 'attachment')}</summary>
               <ul>
                 ${view.attachments.map(({ name, bytes }) => html`<li>${name}, ${bytes} bytes</li> `)}
               </ul>
@@ -201,6 +201,10 @@ export function mailPage(view: MailView): Markup {
     }`
 }
 
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
+}
+
 function time(unixMs: number): Markup {
   const iso = new Date(unixMs).toISOString()
   return html`<time datetime="${iso}">${iso.slice(0, 19).replace('T', ' ')}Z</time>`
@@ -221,6 +225,13 @@ function toneOf(type: string): string {
   return `tag ${tones.find(([pattern]) => pattern.test(type))?.[1] ?? 'seen'}`
 }
 
+/** Who made a request, when it was probably not the recipient. */
+const verdicts = [
+  ['is_bot', 'machine'],
+  ['is_prefetched', 'prefetched'],
+  ['is_proxy', 'through a proxy'],
+] as const
+
 /** What tells most about an event. */
 const telling = ['target_link_url', 'smtp_description', 'raw_reason', 'reason', 'user_agent'] as const
 
@@ -237,7 +248,9 @@ function detailOf(event: EventRow): string {
   const found = telling.map(name => fields?.[name]).find(value => typeof value === 'string' && value !== '')
   const reply = typeof code === 'string' || typeof code === 'number' ? String(code) : ''
   const text = typeof found === 'string' ? found : ''
-  return shorten(text.startsWith(reply) ? text : `${reply} ${text}`, 160)
+  const verdict = verdicts.find(([name]) => fields?.[name] === true)?.[1]
+  const who = verdict === undefined ? '' : `(${verdict}) `
+  return shorten(`${who}${text.startsWith(reply) ? '' : `${reply} `}${text}`, 160)
 }
 
 function shorten(text: string, charsMax: number): string {

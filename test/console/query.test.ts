@@ -85,6 +85,8 @@ test('many events stream with bounded memory while the reader is slow', async ()
 
 test('the page shows the latest, escapes everything and allows no script', async () => {
   const hostile = '<img src=x onerror=alert(1)>'
+  await postBatch(it.url, [event('open', 'machine', { is_bot: true, user_agent: 'scanner' })])
+  assert.match((await get('/?message_id=machine')).text, /\(machine\) scanner/)
   await postBatch(it.url, [
     event('click', `${hostile}"'`, {
       rcpt_to: `${hostile}@example.com`,
@@ -120,6 +122,23 @@ test('the page shows the latest, escapes everything and allows no script', async
   const page = await get(`/mail/${mail?.id}`)
   assert.match(page.text, /<iframe[^>]*sandbox="allow-popups allow-popups-to-escape-sandbox"/)
   assert.match(page.text, /href="https:\/\/example\.com\/\?a=1&amp;b=%22%3E&quot;&gt;&lt;script&gt;/)
+})
+
+test('the page stands texts that are no Unicode, NULs and times at the edge', async () => {
+  const odd = '\\ud800\\u0000\\u202e\\u2028<'
+  const line = event('click', 'ID', { rcpt_to: 'x', user_agent: 'x' }).replaceAll(/"(?:ID|x)"/g, `"${odd}"`)
+  assert.equal((await postBatch(it.url, [line])).status, 200)
+  const posted = await fetch(`${it.url}/api/v1/tpsp/custom-smtp/events`, {
+    method: 'POST',
+    headers: { 'x-sp-event-apikey': 'key' },
+    body: `{"events":[{"message_id":"${odd}","event_type":"bounced","timestamp":"9999-12-31T23:59:59-23:59"},
+      {"message_id":"x","event_type":"bounced","timestamp":"0000-01-01T00:00:00+23:59"}]}`,
+  })
+  assert.equal(posted.status, 200, await posted.text())
+  const { status, text } = await get('/')
+  assert.equal(status, 200, text)
+  assert.doesNotMatch(text, /\u202e/)
+  assert.equal((await storedEvents(it.url, '?limit=3')).length, 3)
 })
 
 test('the HTML of a mail is shown without scripts, and with images of the tracker only', async () => {
