@@ -2,8 +2,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { ArchiveCounts } from './archive-operations.ts'
 
-export type ConsoleMetrics = ReturnType<typeof consoleMetrics>
-
 export function consoleMetrics(registry: Registry, counts: () => Promise<ArchiveCounts>) {
   const registers = [registry]
   const gauge = (name: string, help: string, what: keyof ArchiveCounts) =>

@@ -3,7 +3,7 @@ import { asObject, type EventVerdict, type ReceivedEvent } from './received-even
 import { parseRfc3339 } from './rfc3339.ts'
 
 /** The outcomes that the service takes. */
-export const customSmtpEventTypes: ReadonlySet<unknown> = new Set(['delivered', 'bounced', 'deferred', 'soft_bounced'])
+const customSmtpEventTypes: ReadonlySet<unknown> = new Set(['delivered', 'bounced', 'deferred', 'soft_bounced'])
 
 /** Either all events of a request, or what is wrong with the first bad one: the request is taken as a whole or not. */
 export type CustomSmtpVerdict = { readonly events: readonly ReceivedEvent[] } | { readonly fault: string }

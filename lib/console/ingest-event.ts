@@ -2,7 +2,7 @@
 import { asObject, type EventVerdict } from './received-event.ts'
 
 /** An event that is this old or older is dropped by the service. */
-export const eventAgeMsMax = 24 * 3_600_000
+const eventAgeMsMax = 24 * 3_600_000
 
 /** How far ahead of our clock an event may be before its timestamp is taken for nonsense (milliseconds, for instance). */
 const eventAheadMsMax = 24 * 3_600_000

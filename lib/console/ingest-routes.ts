@@ -24,15 +24,15 @@ export interface IngestHooks {
   readonly onRefused: (source: EventSource, status: number) => void
 }
 
-export const ingestPath = '/api/v1/ingest/events'
-export const batchesPath = '/api/v1/events/ingest'
-export const customSmtpPath = '/api/v1/tpsp/custom-smtp/events'
+const ingestPath = '/api/v1/ingest/events'
+const batchesPath = '/api/v1/events/ingest'
+const customSmtpPath = '/api/v1/tpsp/custom-smtp/events'
 
 /** Largest request to the custom-SMTP endpoint, in bytes. */
-export const customSmtpBytesMax = 1024 * 1024
+const customSmtpBytesMax = 1024 * 1024
 
 /** Requests that are taken in at the same time; more are asked to come again. Bounds the memory that bodies take. */
-export const uploadsMax = 32
+const uploadsMax = 32
 
 /** How long a batch is said to be kept. */
 const batchKeptMs = 10 * 24 * 3_600_000

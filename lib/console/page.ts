@@ -55,7 +55,7 @@ export function overview(view: Overview): Markup {
     </section>`
 }
 
-export function eventTable(events: readonly EventRow[]): Markup {
+function eventTable(events: readonly EventRow[]): Markup {
   return html`<table>
     <thead>
       <tr>

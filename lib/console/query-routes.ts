@@ -42,7 +42,7 @@ export function queryRoutes(app: FastifyInstance, archive: Archive): void {
 }
 
 /** What a JSON answer tells of a mail. */
-export function mailSummary(mail: MailRow): Record<string, unknown> {
+function mailSummary(mail: MailRow): Record<string, unknown> {
   return {
     id: mail.id,
     from: mail.from,

@@ -2,13 +2,13 @@
 import type { IncomingMessage } from 'node:http'
 
 /** The body is larger than what is taken. */
-export class BodyTooLarge extends Error {
+class BodyTooLarge extends Error {
   override readonly name = 'BodyTooLarge'
   readonly statusCode = 413
 }
 
 /** The client went away before the body was complete. */
-export class BodyIncomplete extends Error {
+class BodyIncomplete extends Error {
   override readonly name = 'BodyIncomplete'
   readonly statusCode = 400
 }

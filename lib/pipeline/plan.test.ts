@@ -137,6 +137,9 @@ test('planPipeline names every process whose settings are wrong', () => {
     name: SettingsError.name,
     message: /^tracker: .*:2: in-hostport "x": expected[^]*\nwrapper: .*:4: unknown setting "bogus"/,
   })
+  assert.throws(() => plan('tracking-url: nowhere'), {
+    message: /^console, tracker, feeder, wrapper: .*:1: tracking-url "nowhere": expected a URL [^\n]*$/,
+  })
 })
 
 test('planPipeline leaves to the file what the file says', () => {

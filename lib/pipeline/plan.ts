@@ -111,17 +111,19 @@ function readEach(
     'link-keys': { ...commonOptions['link-keys'], default: defaults['link-keys'] },
   }
   const found = new Map<Supervisable, AnySettings>()
-  const wrong: string[] = []
+  /** What is wrong, and with whom: one line of the file may be wrong for all. */
+  const wrong = new Map<string, Supervisable[]>()
   for (const name of supervisable.filter(candidate => run.includes(candidate))) {
     try {
       const program = { name, manual: '', options: { ...options[name], ...common } }
       found.set(name, readSettings(program, ['--config', configFile], env, '').settings)
     } catch (error) {
       if (!(error instanceof SettingsError)) throw error
-      wrong.push(`${name}: ${error.message}`)
+      wrong.set(error.message, [...(wrong.get(error.message) ?? []), name])
     }
   }
-  if (wrong.length > 0) throw new SettingsError(wrong.join('\n'))
+  const reasons = [...wrong].map(([reason, names]) => `${names.join(', ')}: ${reason}`)
+  if (reasons.length > 0) throw new SettingsError(reasons.join('\n'))
   return found
 }
 

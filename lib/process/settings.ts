@@ -10,16 +10,7 @@ import { camelCase, flag, type Option, type OptionTable, type Settings } from '.
 import { commonOptions, type CommonOptions } from './common-options.ts'
 
 /** The names that may head a section in a configuration file shared by the whole pipeline. */
-export const processNames = [
-  'wrapper',
-  'tracker',
-  'acct_etl',
-  'feeder',
-  'agent',
-  'linktool',
-  'console',
-  'pipeline',
-] as const
+const processNames = ['wrapper', 'tracker', 'acct_etl', 'feeder', 'agent', 'linktool', 'console', 'pipeline'] as const
 export type ProcessName = (typeof processNames)[number]
 
 /** What a program is and takes. */
@@ -119,7 +110,7 @@ export function readSettings<Table extends OptionTable>(
 }
 
 /** `WRAPPER_IN_HOSTPORT` for the wrapper's `in-hostport`, unless the option names its own variable. */
-export function environmentName(process: ProcessName, name: string, option: Option<unknown>): string {
+function environmentName(process: ProcessName, name: string, option: Option<unknown>): string {
   return option.env ?? `${process}_${name}`.replaceAll('-', '_').toUpperCase()
 }
 

@@ -104,7 +104,7 @@ interface Sibling {
   heard: (() => void) | undefined
 }
 
-export class SiblingProcesses {
+class SiblingProcesses {
   readonly #options: SiblingOptions
   readonly #siblings = new Map<number, Sibling>()
   readonly #timers = new Map<number, NodeJS.Timeout>()

@@ -85,18 +85,15 @@ test('a mail of nodemailer is caught with its envelope and subject', async () =>
   assert.equal((await raw(mail.id)).length, mail.bytes)
 })
 
+/** Has swaks send a mail to these recipients. */
+async function swaks(to: string, ...more: string[]): Promise<void> {
+  const args = ['--server', `127.0.0.1:${it.smtpPort}`, '--from', 'a@b.example', '--to', to, ...more]
+  const sent = await startProcess('swaks', args)
+  assert.equal((await sent.exited).code, 0)
+}
+
 test('a mail of swaks is caught', async () => {
-  const swaks = await startProcess('swaks', [
-    '--server',
-    `127.0.0.1:${it.smtpPort}`,
-    '--from',
-    'a@b.example',
-    '--to',
-    'c@d.example,e@f.example',
-    '--header',
-    'Subject: from swaks',
-  ])
-  assert.equal((await swaks.exited).code, 0)
+  await swaks('c@d.example,e@f.example', '--header', 'Subject: from swaks')
   const mail = await newest()
   assert.deepEqual([mail.subject, mail.to], ['from swaks', ['c@d.example', 'e@f.example']])
 })
@@ -254,17 +251,7 @@ test('a file sent by swaks comes back as it was', async () => {
   const file = join(it.dir, 'message.eml')
   const message = `Subject: from a file\r\nX-Sp-Message-Id: 0000\r\n\r\n${'line\r\n'.repeat(1_000)}`
   writeFileSync(file, message)
-  const swaks = await startProcess('swaks', [
-    '--server',
-    `127.0.0.1:${it.smtpPort}`,
-    '--from',
-    'a@b.example',
-    '--to',
-    'c@d.example',
-    '--data',
-    `@${file}`,
-  ])
-  assert.equal((await swaks.exited).code, 0)
+  await swaks('c@d.example', '--data', `@${file}`)
   const received = (await raw((await newest()).id)).toString()
   assert.equal(received.trimEnd(), message.trimEnd())
 })
