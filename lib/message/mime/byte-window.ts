@@ -53,6 +53,11 @@ export class ByteWindow {
     return index === -1 ? -1 : index + this.#start
   }
 
+  /** @param place of a byte that is held */
+  byte(place: number): number {
+    return this.#bytes[place - this.#start]!
+  }
+
   slice(from: number, to: number): Buffer {
     return this.#bytes.subarray(from - this.#start, to - this.#start)
   }

@@ -9,7 +9,9 @@ export interface FoundDelimiter extends DelimiterMeaning {
   readonly end: number
 }
 
-const lineEnd = Buffer.from('\r\n')
+const cr = 0x0d
+const lf = 0x0a
+const dash = 0x2d
 const delimiterStart = Buffer.from('\r\n--')
 
 export class DelimiterSearch {
@@ -50,7 +52,7 @@ export class DelimiterSearch {
       return undefined
     }
     for (;;) {
-      const start = this.#atLine ? this.#from : window.indexOf(delimiterStart, this.#from)
+      const start = this.#atLine ? this.#from : this.#candidateFrom(this.#from)
       if (start === -1) {
         this.#clear = Math.max(this.#clear, final ? window.end : this.#tail())
         this.#from = this.#clear
@@ -59,17 +61,45 @@ export class DelimiterSearch {
       this.#clear = start
       this.#from = start
       const line = this.#atLine ? start : start + 2
-      const end = window.indexOf(lineEnd, line)
-      const lineBytes = (end === -1 ? window.end : end) - line
-      const tooLong = lineBytes > this.delimiters.lineBytesMax
-      if (end === -1 && !final && !tooLong) return undefined
-      const meaning = tooLong ? undefined : this.delimiters.meaningOf(window.text(line, line + lineBytes))
-      if (meaning) return { ...meaning, start, end: end === -1 ? window.end : end + 2 }
-      this.#from = line
+      const end = this.#lineEnd(line)
+      if (end === undefined && !final && window.end - line <= this.delimiters.lineBytesMax) return undefined
+      const meaning = this.#meaningOf(line, end)
+      if (meaning) return { ...meaning, start, end: end === undefined ? window.end : end + 2 }
+      // Nothing before the line's end is another candidate; of a line that is too long the end is not known.
+      this.#from = end ?? line
       this.#atLine = false
-      // A line that is too long and not complete: its end may be the beginning of the next candidate.
-      this.#clear = line
+      this.#clear = this.#from
     }
+  }
+
+  /** Where the next line begins, with the line end before it, that begins as a delimiter does; -1 when there is none. */
+  #candidateFrom(from: number): number {
+    const window = this.#window
+    const isHere =
+      from + 4 <= window.end &&
+      window.byte(from) === cr &&
+      window.byte(from + 1) === lf &&
+      window.byte(from + 2) === dash &&
+      window.byte(from + 3) === dash
+    // A search takes longer than a look, and lines of dashes may follow each other by the hundred thousand.
+    return isHere ? from : window.indexOf(delimiterStart, from)
+  }
+
+  /** Where the line ends that begins there; undefined when it is not complete or too long. */
+  #lineEnd(line: number): number | undefined {
+    const window = this.#window
+    const last = Math.min(window.end - 2, line + this.delimiters.lineBytesMax)
+    for (let at = line; at <= last; at++) if (window.byte(at) === cr && window.byte(at + 1) === lf) return at
+    return undefined
+  }
+
+  #meaningOf(line: number, lineEnd: number | undefined): DelimiterMeaning | undefined {
+    const window = this.#window
+    const end = lineEnd ?? window.end
+    if (end - line > this.delimiters.lineBytesMax || end - line < 3) return undefined
+    return this.delimiters.mayBegin(window.byte(line + 2))
+      ? this.delimiters.meaningOf(window.text(line, end))
+      : undefined
   }
 
   /** Where a delimiter may begin in the last bytes. */

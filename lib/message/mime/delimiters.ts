@@ -17,6 +17,8 @@ const paddingBytesMax = 998
 export class Delimiters {
   readonly #boundaries: string[] = []
   #meanings = new Map<string, DelimiterMeaning>()
+  /** 1 for each byte that a boundary begins with. */
+  readonly #begins = new Uint8Array(256)
   /** Longest line, in bytes, that can be a delimiter. */
   lineBytesMax = 0
 
@@ -35,8 +37,14 @@ export class Delimiters {
     const kept = this.#boundaries.slice(0, level)
     this.#boundaries.length = 0
     this.#meanings = new Map()
+    this.#begins.fill(0)
     this.lineBytesMax = 0
     for (const boundary of kept) this.open(boundary)
+  }
+
+  /** Whether a boundary begins with this byte; most lines that begin with two dashes go on with another. */
+  mayBegin(byte: number): boolean {
+    return this.#begins[byte] === 1
   }
 
   /** @param line a whole line without its line end, one character a byte */
@@ -52,6 +60,7 @@ export class Delimiters {
 
   #add(boundary: string, level: number): void {
     const line = `--${boundary}`
+    this.#begins[boundary.charCodeAt(0)] = 1
     if (!this.#meanings.has(line)) this.#meanings.set(line, { level, close: false })
     if (!this.#meanings.has(`${line}--`)) this.#meanings.set(`${line}--`, { level, close: true })
     this.lineBytesMax = Math.max(this.lineBytesMax, line.length + 2 + paddingBytesMax)

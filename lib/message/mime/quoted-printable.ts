@@ -28,7 +28,8 @@ export class QuotedPrintableText implements BodyText {
 
   constructor(body: Buffer) {
     this.#body = body
-    const bytes = decode(body, this.#marks)
+    const decoded = Buffer.allocUnsafe(body.length)
+    const bytes = decoded.subarray(0, decode(body, decoded, this.#marks))
     this.bytes = bytes
     this.text = bytes.toString('latin1')
   }
@@ -101,10 +102,13 @@ class EncodedPlaces {
   }
 }
 
-/** @param marks are added to */
-function decode(body: Buffer, marks: number[]): Buffer {
+/**
+ * @param out takes the decoded bytes
+ * @param marks are added to
+ * @returns how many bytes it took
+ */
+function decode(body: Buffer, out: Buffer, marks: number[]): number {
   const { length } = body
-  const out = Buffer.allocUnsafe(length)
   let to = 0
   // White space before it was escaped or stands before a soft break: it is no padding.
   let escapedTo = 0
@@ -130,7 +134,7 @@ function decode(body: Buffer, marks: number[]): Buffer {
       }
       const end = softBreakEnd(body, at)
       // A soft break ends the body where its line end belongs to the delimiter.
-      if (end === length) return out.subarray(0, to)
+      if (end === length) return to
       if (end !== -1) {
         at = end
         escapedTo = to
@@ -152,7 +156,7 @@ function decode(body: Buffer, marks: number[]): Buffer {
     out[to++] = byte
     at++
   }
-  return out.subarray(0, withoutPadding(out, escapedTo, to))
+  return withoutPadding(out, escapedTo, to)
 }
 
 /** Behind the soft line break that begins at an `=`; -1 when it begins none. */
