@@ -1,6 +1,13 @@
-/** Messages made to stop a parser: delivered, and byte for byte where they pass a limit. */
+/**
+ * Messages made to stop a parser: delivered, and byte for byte where they pass a limit. The long form (SOAK=1) also
+ * measures how long each holds up the loop and says so.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { defaultLimits } from '../../lib/message/smtp/limits.ts'
+import { MessageWrapper } from '../../lib/message/tracking/wrap-message.ts'
+import { sized } from '../support/soak.ts'
+import { trackingPlan } from '../support/tracking-plan.ts'
 import { wrapped } from '../support/wrapped.ts'
 
 const html = (body: string): string => `Content-Type: text/html\r\n\r\n${body}\r\n`
@@ -12,6 +19,10 @@ const bombs: Record<string, [string, string?]> = {
   '100,000 MIME parts': [
     `Content-Type: multipart/mixed; boundary=b\r\n\r\n${'--b\r\n\r\nx\r\n'.repeat(100_000)}--b--\r\n`,
     'too-many-parts',
+  ],
+  '100,000 recipients in To': [
+    `To: ${'a@b.example,\r\n '.repeat(100_000)}c@d.example\r\n\r\nbody\r\n`,
+    'header-too-large',
   ],
   '200,000 header fields': [`${'X: y\r\n'.repeat(200_000)}\r\nbody\r\n`, 'header-too-large'],
   'a folded field of 10 MB': [`X: y\r\n${` ${'z'.repeat(998)}\r\n`.repeat(10_000)}\r\nbody\r\n`, 'header-too-large'],
@@ -42,6 +53,10 @@ const bombs: Record<string, [string, string?]> = {
   'lines that begin like delimiters': [
     `Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n${'--\r\n'.repeat(400_000)}\r\n--b--\r\n`,
   ],
+  'lines that begin like delimiters, in an image': [
+    `Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: image/png\r\n\r\n${'--bc\r\n'.repeat(340_000)}\r\n--b--\r\n`,
+  ],
+  'spans, and the name of the tracking host': [html(`<body>${'<span>'.repeat(300_000)}track.example.com`)],
   'preheaders without end': [html(`<body>${'<div style="display:none">'.repeat(70_000)}`)],
   'quoted-printable escapes': [
     `Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n${'=3D'.repeat(600_000)}\r\n`,
@@ -62,17 +77,51 @@ const bombs: Record<string, [string, string?]> = {
   ],
 }
 
-let nested = 'Content-Type: text/plain\r\n\r\nx\r\n'
-for (let level = 0; level < 2000; level++)
-  nested = `Content-Type: multipart/mixed; boundary=b${level}\r\n\r\n--b${level}\r\n${nested}--b${level}--\r\n`
-bombs['2,000 nested multiparts'] = [nested, 'too-deep']
+for (const levels of [1000, 10_000]) {
+  const heads: string[] = []
+  const ends: string[] = []
+  for (let level = 0; level < levels; level++) {
+    heads.push(`Content-Type: multipart/mixed; boundary=b${level}\r\n\r\n--b${level}\r\n`)
+    ends.unshift(`--b${level}--\r\n`)
+  }
+  bombs[`${levels.toLocaleString('en')} nested multiparts`] = [
+    `${heads.join('')}Content-Type: text/plain\r\n\r\nx\r\n${ends.join('')}`,
+    'too-deep',
+  ]
+}
+
+const plan = { trackInitialOpen: true, trackText: true, honeypotLink: true }
+/** A message up to this is wrapped as a whole when its last byte is there; a larger one while it comes in. */
+const { collectBytesMax } = defaultLimits
+/** Longest time that a message may hold up the loop. */
+const blockMsMax = 100
+
+/** The longest time for which the loop stands still, in milliseconds of CPU. */
+function longestBlock(bytes: Buffer): number {
+  const wrapper = new MessageWrapper(() => trackingPlan(plan))
+  let longest = 0
+  const step = bytes.length > collectBytesMax ? 65_536 : bytes.length
+  for (let at = 0; at < bytes.length; at += step) {
+    const before = process.cpuUsage()
+    wrapper.write(bytes.subarray(at, at + step))
+    if (at + step >= bytes.length) wrapper.end()
+    const { user, system } = process.cpuUsage(before)
+    longest = Math.max(longest, (user + system) / 1000)
+  }
+  return longest
+}
 
 for (const [name, [message, reason]] of Object.entries(bombs)) {
-  test(`a bomb is delivered: ${name}`, () => {
+  test(`a bomb is delivered: ${name}`, t => {
     const bytes = Buffer.from(message, 'latin1')
     const cuts = Array.from({ length: Math.floor(bytes.length / 65_536) }, (_, index) => (index + 1) * 65_536)
-    const { bytes: out, text, report } = wrapped(bytes, { cuts, plan: { trackInitialOpen: true, trackText: true } })
+    const { bytes: out, text, report } = wrapped(bytes, { cuts, plan })
     assert.equal(report.failure, undefined)
+    if (sized(0, 1) > 0) {
+      const blockMs = Math.min(...Array.from({ length: 5 }, () => longestBlock(bytes)))
+      t.diagnostic(`${name}: ${blockMs.toFixed(0)} ms`)
+      assert.ok(blockMs <= blockMsMax, `${blockMs} ms`)
+    }
     if (reason !== undefined) {
       assert.deepEqual(Object.keys(report.skipped), [reason])
       assert.ok(out.subarray(-bytes.length).equals(bytes))

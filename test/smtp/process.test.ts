@@ -1,4 +1,4 @@
-/** The wrapper as a process: start, signals, files, sudden death, and the mail it wraps. */
+/** The wrapper as a process: start, signals, files, and the mail it wraps. */
 import { strict as assert } from 'node:assert'
 import { existsSync, mkdtempSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
@@ -9,14 +9,14 @@ import { LinkKeys } from '../../lib/link/keys.ts'
 import { verifyToken } from '../../lib/link/token.ts'
 import { decodeRecord } from '../../lib/record/record.ts'
 import { makeCertificate } from '../support/certificate.ts'
-import { freePort, startProcess, until, waitForPort, type StartedProcess } from '../support/process.ts'
+import { freePort, startProcess, until } from '../support/process.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { Peer } from './peer.ts'
 import { SinkUpstream } from './sink-upstream.ts'
+import { startWrapper, wrapperProgram, type WrapperProcess } from './wrapper-process.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'wrapper-'))
 const keysFile = join(dir, 'keys')
-const program = new URL('../../cmd/wrapper.ts', import.meta.url).pathname
 const linktool = new URL('../../cmd/linktool.ts', import.meta.url).pathname
 let redis: TestRedis
 let sink: SinkUpstream
@@ -33,24 +33,18 @@ after(async () => {
 })
 
 /** Starts it with these options over the usual ones and waits until it listens. */
-async function start(
-  options: readonly string[] = [],
-  upstreamPort = sink.port,
-): Promise<StartedProcess & { port: number }> {
-  const port = await freePort()
-  const wrapper = await startProcess('node', [program, ...usual(port, upstreamPort), ...options])
-  await waitForPort(port)
-  return { ...wrapper, port }
+function start(options: readonly string[] = [], upstreamPort = sink.port): Promise<WrapperProcess> {
+  return startWrapper(upstreamPort, [...usualOptions(), ...options])
+}
+function usualOptions(): string[] {
+  return ['--tracking-url', 'http://track.test', '--link-keys', keysFile, '--redis-url', redis.url]
 }
 function usual(port: number, upstreamPort = sink.port): string[] {
-  return [
-    ...['--in-hostport', `127.0.0.1:${port}`, '--out-hostport', `127.0.0.1:${upstreamPort}`],
-    ...['--tracking-url', 'http://track.test', '--link-keys', keysFile, '--redis-url', redis.url],
-  ]
+  return ['--in-hostport', `127.0.0.1:${port}`, '--out-hostport', `127.0.0.1:${upstreamPort}`, ...usualOptions()]
 }
 /** Starts it and gives what it said when it did not go on. */
 async function refused(options: readonly string[]): Promise<string> {
-  const wrapper = await startProcess('node', [program, ...options])
+  const wrapper = await startProcess('node', [wrapperProgram, ...options])
   const { code } = await wrapper.exited
   assert.notEqual(code, 0)
   const text = `${wrapper.output.stderr}${wrapper.output.stdout}`
@@ -97,9 +91,9 @@ describe('start', () => {
   })
 
   test('--check', async () => {
-    const good = await startProcess('node', [program, ...usual(2), '--check'])
+    const good = await startProcess('node', [wrapperProgram, ...usual(2), '--check'])
     assert.equal((await good.exited).code, 0)
-    const bad = await startProcess('node', [program, ...usual(2), '--in-hostport', '0.0.0.0:2', '--check'])
+    const bad = await startProcess('node', [wrapperProgram, ...usual(2), '--in-hostport', '0.0.0.0:2', '--check'])
     assert.equal((await bad.exited).code, 1)
   })
 
@@ -277,58 +271,5 @@ describe('several processes', () => {
 
   test('a start that fails in one of them is told in one line', async () => {
     assert.match(await refused([...usual(sink.port, 9), '--processes', '2']), /is in use/)
-  })
-})
-
-describe('sudden death of the wrapper', () => {
-  test('at every step: no mail is lost, and only one in the final window may come twice', async () => {
-    const own = await SinkUpstream.start()
-    const steps = ['EHLO', 'MAIL', 'RCPT', 'DATA', '.']
-    const issued = new Map<string, 'accepted' | 'unknown'>()
-    let wrapper = await start([], own.port)
-    for (let round = 0; round < 10; round++) {
-      const step = steps[round % steps.length]!
-      const id = `mail-${round}`
-      const doomed = wrapper
-      let killed = false
-      own.misbehave = command => {
-        if (killed || !command.startsWith(step)) return undefined
-        killed = true
-        doomed.kill('SIGKILL')
-        return undefined
-      }
-      // A client that comes again until it is told that its mail is taken.
-      await until(
-        `mail ${round} to be taken`,
-        async () => {
-          const reply = await send(wrapper.port, ['x@d.test'], `X-Id: ${id}\r\n${html}`).catch(() => 'lost')
-          if (reply.startsWith('250')) return true
-          issued.set(id, 'unknown')
-          if (killed && wrapper === doomed) {
-            await doomed.exited
-            wrapper = await start([], own.port)
-          }
-          return false
-        },
-        30_000,
-      )
-      if (!issued.has(id)) issued.set(id, 'accepted')
-    }
-    own.misbehave = () => undefined
-    const counts = [...issued.keys()].map(
-      id => own.accepted.filter(({ data }) => data.includes(`X-Id: ${id}\r\n`)).length,
-    )
-    assert.ok(
-      counts.every(count => count >= 1),
-      'nothing lost',
-    )
-    const twice = counts.filter(count => count > 1).length
-    assert.ok(twice <= 2, `at most the two killed after the final dot come twice, not ${twice}`)
-    assert.ok(
-      own.accepted.every(({ data }) => data.endsWith('</html>\r\n')),
-      'nothing cut off',
-    )
-    assert.equal((await wrapper.stop()).code, 0)
-    await own.close()
   })
 })

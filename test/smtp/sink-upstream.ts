@@ -11,7 +11,10 @@ export interface AcceptedMail {
   readonly user: string | undefined
 }
 
-/** What to do about a command: a reply of its own, `drop` (close without a word), or undefined for the usual. */
+/**
+ * What to do about a command: a reply of its own, `drop` (close without a word), `take and drop` (the same when the
+ * message is taken), or undefined for the usual.
+ */
 export type Misbehaviour = (command: string, session: SinkSession) => string | undefined | Promise<string | undefined>
 
 export interface SinkSession {
@@ -70,8 +73,13 @@ export class SinkUpstream {
     }
   }
 
-  async close(): Promise<void> {
+  /** Ends all connections without a word. */
+  disconnect(): void {
     for (const socket of this.#sockets) socket.destroy()
+  }
+
+  async close(): Promise<void> {
+    this.disconnect()
     await new Promise(resolve => this.#server.close(resolve))
   }
 
@@ -149,10 +157,14 @@ export class SinkUpstream {
         plain.destroy()
         return
       }
-      const reply = odd ?? '250 2.0.0 Ok: queued'
+      const reply = odd === undefined || odd === 'take and drop' ? '250 2.0.0 Ok: queued' : odd
       if (reply.startsWith('2')) this.accepted.push({ mail: mail ?? '', rcpts, data, user: session.user })
       mail = undefined
       rcpts = []
+      if (odd === 'take and drop') {
+        plain.destroy()
+        return
+      }
       if (!socket.destroyed) socket.write(`${reply}\r\n`, 'latin1')
       if (reply.startsWith('421')) socket.end()
     }
