@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { htmlEdits } from '../../lib/message/tracking/part-edits.ts'
 import { WrapTally } from '../../lib/message/tracking/wrap-report.ts'
+import { sized } from '../support/soak.ts'
 import { trackingPlan } from '../support/tracking-plan.ts'
 import { wrapped } from '../support/wrapped.ts'
 import { changeAll, corpora, judge, missing, prepare, type Verdict } from './judge.ts'
@@ -94,7 +95,7 @@ describe('corpus', { skip: missing }, () => {
       .map(file => readFileSync(at('mime', file), 'latin1'))
       .filter(mail => mail.length < 60_000 && /text\/html/i.test(mail))
     mkdirSync(at('damaged'))
-    for (let count = 0; count < 1500; count++) {
+    for (let count = 0; count < sized(1500, 10_000); count++) {
       const mail = mails[Math.floor(random() * mails.length)] ?? ''
       writeFileSync(at('damaged', `${count}.eml`), mutated(mail, random), 'latin1')
     }

@@ -2,7 +2,9 @@
 import { strict as assert } from 'node:assert'
 import { connect, createServer } from 'node:net'
 import { afterEach, describe, test } from 'node:test'
+import { defaultLimits } from '../../lib/message/smtp/limits.ts'
 import { until } from '../support/process.ts'
+import { sized } from '../support/soak.ts'
 import { Peer } from './peer.ts'
 import type { Rewriting } from '../../lib/message/smtp/rewriting.ts'
 import { startRig, type Rig, type RigOptions } from './rig.ts'
@@ -151,6 +153,43 @@ describe('an upstream that refuses or breaks', () => {
     }
   })
 
+  test('slow: its last reply is waited for as long as a client waits, and then some time less', async t => {
+    // The long form takes the time that it takes.
+    const secondMs = sized(5, 1000)
+    const isLong = secondMs === 1000
+    await start({ limits: { upstreamFinalMs: (defaultLimits.upstreamFinalMs * secondMs) / 1000 } })
+    const cases: readonly (readonly [seconds: number, reply: RegExp])[] = [
+      [300, /^250 /],
+      [isLong ? 569 : 400, /^250 /],
+      [isLong ? 571 : 700, /^451 4\.4\.2 /],
+      [Number.POSITIVE_INFINITY, /^451 4\.4\.2 /],
+    ]
+    const timers: NodeJS.Timeout[] = []
+    t.after(() => timers.forEach(timer => clearTimeout(timer)))
+    const waits = new Map<number, number>()
+    sink.misbehave = (command, { number }) => {
+      const seconds = /^RCPT TO:<after-(\w+)@/.exec(command)?.[1]
+      if (seconds !== undefined) waits.set(number, Number(seconds))
+      const wait = waits.get(number) ?? 0
+      if (command !== '.') return undefined
+      return new Promise(resolve => {
+        if (Number.isFinite(wait)) timers.push(setTimeout(() => resolve('250 2.0.0 at last'), wait * secondMs))
+      })
+    }
+    await Promise.all(
+      cases.map(async ([seconds, expected]) => {
+        const client = await Peer.connect(rig.port)
+        await greet(client)
+        for (const command of ['MAIL FROM:<a@b.test>', `RCPT TO:<after-${seconds}@d.test>`, 'DATA'])
+          assert.match(await client.ask(command), /^[23]/)
+        client.say('x\r\n.\r\n')
+        await until(`the answer after ${seconds} s`, () => client.unread.includes('\r\n'), 600 * secondMs + 5000, 20)
+        assert.match(client.take(), expected, `${seconds} s`)
+        client.socket.destroy()
+      }),
+    )
+  })
+
   test('not there: 421 to EHLO, and mail flows as soon as it is back', async () => {
     await start()
     const { port } = sink
@@ -238,7 +277,9 @@ describe('an upstream that refuses or breaks', () => {
 })
 
 describe('a client that goes away', () => {
-  const mail = 'Subject: x\r\n\r\n..a line\r\nanother\r\n.\r\n'
+  const short = 'Subject: x\r\n\r\n..a line\r\nanother\r\n.\r\n'
+  const mail =
+    sized(0, 1) === 0 ? short : `Subject: x\r\n\r\n${'..a line of a mail of two kilobytes\r\n'.repeat(55)}.\r\n`
 
   test('at every byte of a message: nothing is accepted', async () => {
     await start()

@@ -14,7 +14,7 @@ const victims = ['wrapper', 'upstream', 'client'] as const
 /** Where death comes: when the upstream hears a command, within a message, or when the upstream has answered it. */
 const steps = ['connect', 'EHLO', 'MAIL', 'RCPT', 'DATA', 'body', '.', 'answer'] as const
 /** Here nobody can know whether the message was taken. */
-const mayComeTwice: readonly string[] = ['.', 'answer']
+const mayComeTwice: ReadonlySet<string> = new Set(['.', 'answer'])
 const cases = steps.flatMap(step => victims.map(victim => ({ step, victim })))
 
 const large = `${'x'.repeat(98)}\r\n`.repeat(12_000)
@@ -116,7 +116,7 @@ test('whoever dies at whatever step: no mail is lost, and only in the final wind
     )
     assert.ok(dead, `${id}: nobody died`)
     const copies = copiesOf(id)
-    assert.ok(copies.length <= (mayComeTwice.includes(step) ? 2 : 1), `${id} came ${copies.length} times`)
+    assert.ok(copies.length <= (mayComeTwice.has(step) ? 2 : 1), `${id} came ${copies.length} times`)
     if (copies.length > 1) twice++
     for (const { data } of copies) assert.ok(data.endsWith('the end\r\n'), `${id} is cut off`)
     taken.set(id, copies.length)

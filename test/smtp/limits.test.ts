@@ -2,6 +2,7 @@
 import { strict as assert } from 'node:assert'
 import { afterEach, describe, test } from 'node:test'
 import { until } from '../support/process.ts'
+import { sized } from '../support/soak.ts'
 import { Peer } from './peer.ts'
 import { startRig, type Rig, type RigOptions } from './rig.ts'
 import { SinkUpstream } from './sink-upstream.ts'
@@ -337,12 +338,12 @@ describe('no smuggling', () => {
       await start()
       const client = await greeted()
       const text = `first${end}MAIL FROM:<ceo@victim.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nx\r\n.\r\n`
-      // Whole, bytewise, and cut in two.
+      // Whole, bytewise, and cut in two; in the long form at every byte, in the short one where it may matter.
+      const everywhere = Array.from({ length: text.length - 1 }, (_, byte) => [byte + 1])
       const cuts = [
         [],
         Array.from({ length: text.length }, (_, byte) => byte),
-        [5 + (at % end.length)],
-        [5 + end.length],
+        ...(sized(0, 1) === 0 ? [[5 + (at % end.length)], [5 + end.length]] : everywhere),
       ]
       for (const places of cuts) {
         await toData(client)

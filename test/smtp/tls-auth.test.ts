@@ -4,6 +4,7 @@ import { connect as connectTls, createSecureContext, type TLSSocket } from 'node
 import { after, afterEach, before, describe, test } from 'node:test'
 import { makeCertificate, type TestCertificate } from '../support/certificate.ts'
 import { until } from '../support/process.ts'
+import { sized } from '../support/soak.ts'
 import { Peer } from './peer.ts'
 import { startRig, type Rig, type RigOptions } from './rig.ts'
 import { SinkUpstream } from './sink-upstream.ts'
@@ -64,7 +65,8 @@ describe('TLS towards clients', () => {
 
   test('what came in plain text behind STARTTLS is never executed', async () => {
     await start({ certificate })
-    for (const how of ['same segment', 'two segments', 'many lines']) {
+    const ways = ['same segment', 'two segments', 'many lines']
+    for (const how of Array.from({ length: sized(3, 1000) }, (_, round) => ways[round % ways.length])) {
       const plain = await Peer.connect(rig.port)
       await plain.reply()
       await hello(plain)
