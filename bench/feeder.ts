@@ -4,6 +4,7 @@
  *
  * BENCH_EVENTS (200000) makes it longer, as for the memory with a million events queued.
  */
+import { execFileSync } from 'node:child_process'
 import { createServer } from 'node:http'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,6 +20,7 @@ const total = Number(process.env['BENCH_EVENTS'] ?? 200_000)
 const partitions = 4
 const redis = await startRedis(['--appendfsync', 'everysec'])
 const dir = mkdtempSync(join(tmpdir(), 'bench-feeder-'))
+for (const pid of [process.pid, redis.pid]) execFileSync('taskset', ['-apc', '1', String(pid)], { stdio: 'ignore' })
 
 await redis.client.set('mta:partitions', partitions)
 for (let first = 0; first < total; first += 1_000) {
@@ -66,6 +68,7 @@ const feeder = await startProcess(
 )
 await until('the feeder to begin', () => feeder.output.stdout.includes('feeding'))
 const begun: ProcessUsage | undefined = processUsage(feeder.pid)
+const redisBegun = processUsage(redis.pid)
 const begunAt = performance.now()
 await until(
   'the queue to be empty',
@@ -80,6 +83,7 @@ await until(
 )
 const seconds = (performance.now() - begunAt) / 1000
 const usage = processUsage(feeder.pid)
+const redisCpu = (processUsage(redis.pid)?.cpuSeconds ?? 0) - (redisBegun?.cpuSeconds ?? 0)
 await feeder.stop()
 const cpu = (usage?.cpuSeconds ?? 0) - (begun?.cpuSeconds ?? 0)
 console.log(
@@ -87,6 +91,7 @@ console.log(
     `${total} events, ${got.requests} requests, ${(got.bytes / total).toFixed(0)} bytes an event gzipped`,
     `rate            ${Math.round(total / seconds)} events/s (started in ${((begunAt - startedAt) / 1000).toFixed(1)} s)`,
     `of one core     ${Math.round(total / cpu)} events per CPU second (aim 20,000)`,
+    `Redis           ${Math.round((100 * redisCpu) / seconds)} % of the other core meanwhile`,
     `peak memory     ${usage?.peakMb.toFixed(0)} MB`,
   ].join('\n'),
 )

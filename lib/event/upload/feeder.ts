@@ -15,6 +15,7 @@ import type { EventDestination, OutgoingEvent } from './event-destination.ts'
 import type { EnrichedEntry, EventSource, ReadableEntry, RecordSource, SourceEntry } from './event-source.ts'
 import { type DeadReason, FeederMeter, type FeederTotals } from './feeder-meter.ts'
 import { FillingBatch } from './filling-batch.ts'
+import { HeldEntries } from './held-entries.ts'
 import { recordRetryMs, RecordRoom } from './record-room.ts'
 import type { Transport } from './transport.ts'
 import { systemClock, type Clock } from './upload-gate.ts'
@@ -64,6 +65,8 @@ interface Dead {
 const takeMax = 1_000
 /** Longest that `take` blocks: how late a stop is noticed. */
 const takeWaitMsMax = 500
+/** The same for entries taken ahead: what comes later is for the next round, which knows when batches come of age. */
+const aheadWaitMs = 1
 /** An event this close to the bound of its age is sent at once. */
 const urgentMs = 3_600_000
 /** How often what failed (queue away, dead letters full) is tried again. */
@@ -88,8 +91,9 @@ export class Feeder {
   readonly #ready: HeldEvent[][] = []
   readonly #uploads = new Set<Promise<void>>()
   readonly #burying = new Set<Promise<void>>()
-  /** Entries between `take` and their end, so that one handed out twice to this process is one. */
-  readonly #held = new Set<string>()
+  readonly #held = new HeldEntries()
+  /** What is being taken while the entries before it are completed. */
+  #ahead: Promise<readonly SourceEntry[]> | undefined
   readonly #meter: FeederMeter
   #noteProgress: () => void = () => undefined
   #finished: Promise<void> | undefined
@@ -134,7 +138,7 @@ export class Feeder {
   }
 
   async #run(): Promise<void> {
-    const { source, log } = this.#options
+    const { log } = this.#options
     while (!this.#stopping) {
       this.#add(await this.#room.ask())
       this.#dispatchDue()
@@ -142,9 +146,10 @@ export class Feeder {
         await this.#someProgress()
         continue
       }
-      if (source.ended?.() === true) break
       try {
-        await this.#admit(await source.take(takeMax, this.#takeWaitMs()))
+        const entries = await this.#takeNext()
+        if (entries === undefined) break
+        await this.#admit(entries)
       } catch (error) {
         log.debug({ reason: (error as Error).message }, 'nothing taken, the queue is away')
         await this.#clock.wait(retryMs, this.#stop.signal)
@@ -153,7 +158,25 @@ export class Feeder {
     await this.#finish()
   }
 
+  /** The next entries; undefined when the source has ended. While they are completed those after them are on their way. */
+  async #takeNext(): Promise<readonly SourceEntry[] | undefined> {
+    const { source } = this.#options
+    const hasEnded = () => source.ended?.() === true
+    if (this.#ahead === undefined && hasEnded()) return undefined
+    const taking = this.#ahead ?? source.take(takeMax, this.#takeWaitMs())
+    this.#ahead = undefined
+    const entries = await taking
+    if (entries.length > 0 && !this.#stopping && !hasEnded()) {
+      this.#ahead = source.take(takeMax, aheadWaitMs)
+      // Told when it is asked for.
+      this.#ahead.catch(() => undefined)
+    }
+    return entries
+  }
+
   async #finish(): Promise<void> {
+    // What was taken ahead stays in the queue.
+    await this.#ahead?.catch(() => undefined)
     while (this.#room.size > 0 && !this.#stopping) {
       await this.#clock.wait(recordRetryMs, this.#stop.signal)
       this.#add(await this.#room.ask())
@@ -187,9 +210,7 @@ export class Feeder {
     const readable: ReadableEntry[] = []
     const dead: Dead[] = []
     for (const entry of entries) {
-      const key = heldKey(entry)
-      if (this.#held.has(key)) continue
-      this.#held.add(key)
+      if (!this.#held.add(entry)) continue
       this.#meter.taken(entry.deliveries)
       const { event } = entry
       if (event === undefined) dead.push({ entry, reason: 'not readable as an event', kind: 'unreadable' })
@@ -342,13 +363,13 @@ export class Feeder {
         await this.#clock.wait(retryMs, this.#stop.signal)
       }
     }
-    for (const entry of entries) this.#held.delete(heldKey(entry))
+    for (const entry of entries) this.#held.delete(entry)
   }
 
   /** Leaves entries in the queue. */
   #return(entries: readonly { entry: SourceEntry }[]): void {
     this.#meter.returned(entries.length)
-    for (const { entry } of entries) this.#held.delete(heldKey(entry))
+    for (const { entry } of entries) this.#held.delete(entry)
   }
 
   #tooOld(): string {
@@ -363,8 +384,4 @@ export class Feeder {
 /** Why an event is not sent for its age. */
 export function tooOldReason(ageMsMax: number): string {
   return `older than ${Math.round(ageMsMax / 360_000) / 10} hours, which the service drops`
-}
-
-function heldKey({ partition, entryId }: SourceEntry): string {
-  return `${partition}:${entryId}`
 }
