@@ -53,6 +53,8 @@ export class EventConsumer {
   #ready: QueuedEvent[] = []
   /** Partitions of which Redis may hold entries for us that we don't know of. */
   readonly #unsure = new Set<number>()
+  /** Partitions whose group is missing and can't be made. */
+  readonly #groupless = new Set<number>()
   #wake: () => void = () => undefined
   /** Entries to ask of a partition; 0 while nobody waits for any. */
   #wanted = 0
@@ -286,10 +288,19 @@ export class EventConsumer {
   }
 
   async #createGroup(partition: number): Promise<void> {
+    const { log, health } = this.#options
     try {
       await createGroup(this.#connection.redis, partition)
+      if (this.#groupless.delete(partition) && this.#groupless.size === 0) health.set('queue-group', undefined)
     } catch (error) {
-      this.#options.log.warn({ reason: redisReason(error) }, 'the consumer group can not be made, trying again')
+      const reason = redisReason(error)
+      if (this.#groupless.size === 0) log.warn({ reason }, 'the consumer group can not be made, trying again')
+      this.#groupless.add(partition)
+      health.set(
+        'queue-group',
+        `events wait that can't be read, for Redis makes no consumer group (${reason}): ` +
+          'give it memory (maxmemory) or the permission; nothing is lost',
+      )
       await new Promise(resolve => setTimeout(resolve, 200))
     }
   }

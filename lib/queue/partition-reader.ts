@@ -10,7 +10,7 @@ import type { Redis } from 'ioredis'
 import { isNoGroup } from './consumer-group.ts'
 import { consumerGroup, partitionKeys } from './partition.ts'
 import type { EntryReply } from './queue-entry.ts'
-import { answered, connectRedis, redisReason, type RedisHooks } from './redis.ts'
+import { answered, connectRedis, reconnect, redisReason, type RedisHooks } from './redis.ts'
 
 type StreamReply = readonly (readonly [key: string, entries: readonly EntryReply[]])[]
 
@@ -112,11 +112,11 @@ export class PartitionReader {
         return false
       }
       onLost(partition)
-      if (redis.status === 'ready') {
-        if (!this.#isClosed) log.warn({ reason: redisReason(error) }, 'reading the queue failed, trying again')
-        // An answer that still comes would be nobody's.
-        redis.disconnect(true)
-      } else log.debug({ reason: redisReason(error), status: redis.status }, 'reading the queue failed')
+      const reason = redisReason(error)
+      // An answer that still comes would be nobody's.
+      const isCut = reconnect(redis)
+      if (isCut && !this.#isClosed) log.warn({ reason }, 'reading the queue failed, trying again')
+      else log.debug({ reason, status: redis.status }, 'reading the queue failed')
       if (!this.#isClosed) await new Promise(resolve => setTimeout(resolve, pauseMs))
       return false
     }

@@ -6,6 +6,7 @@ import {
   answered,
   checkRedis,
   connectRedis,
+  reconnect,
   redisReason,
   RedisTimeout,
   type RedisHooks,
@@ -95,7 +96,7 @@ export class PartitionedRedis {
     } catch (error) {
       if (error instanceof RedisTimeout && ++this.#timeouts >= timeoutsMax) {
         this.#timeouts = 0
-        if (this.redis.status === 'ready') this.reconnect()
+        this.reconnect()
       }
       throw error
     }
@@ -104,7 +105,7 @@ export class PartitionedRedis {
   /** Cuts the connection and makes a new one: the way out of a connection whose other end is silently gone. */
   reconnect(): void {
     this.#isPrepared = false
-    this.redis.disconnect(true)
+    reconnect(this.redis)
   }
 
   close(): void {
@@ -135,7 +136,7 @@ export class PartitionedRedis {
         const reason = redisReason(error)
         health.set('redis-setup', `Redis is there but can't be used (${reason}): trying again`)
         log.warn({ reason }, "Redis is there but can't be used, trying again")
-        setTimeout(() => this.redis.status === 'ready' && this.reconnect(), retryMs).unref()
+        setTimeout(() => this.reconnect(), retryMs).unref()
       }
       return
     }

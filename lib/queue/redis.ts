@@ -34,6 +34,8 @@ export function connectRedis(url: string, role: RedisRole, hooks: RedisHooks): R
     disableClientInfo: true,
     protocol: 2,
     connectTimeout: 2_000,
+    // A server that is frozen or gone does not answer a goodbye.
+    disconnectTimeout: 200,
     keepAlive: 10_000,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
@@ -48,6 +50,21 @@ export function connectRedis(url: string, role: RedisRole, hooks: RedisHooks): R
   watch(redis, hooks)
   warnOfClearText(options, hooks)
   return redis
+}
+
+/** Connections that are being made anew. */
+const remade = new WeakSet<Redis>()
+
+/**
+ * Cuts a connection and makes a new one: the way out of one whose other end is silently gone.
+ * @returns false when it is not there or is being made anew already
+ */
+export function reconnect(redis: Redis): boolean {
+  if (redis.status !== 'ready' || remade.has(redis)) return false
+  remade.add(redis)
+  redis.once('close', () => remade.delete(redis))
+  redis.disconnect(true)
+  return true
 }
 
 /** Connections of a process that are in trouble, by its health: the cause is cleared by the last that recovers. */

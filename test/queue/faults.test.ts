@@ -91,6 +91,33 @@ describe('the queue, when Redis fails', () => {
     await expectConserved(ours.metrics, await consumer.waiting())
   })
 
+  it('says that Redis is frozen also while nothing is pushed and nothing comes', async () => {
+    const warnings: string[] = []
+    const warned = (warning: Error) => warnings.push(warning.message)
+    process.on('warning', warned)
+    const [producing, consuming] = [hooks(redis.url), hooks(redis.url)]
+    const { push } = await openProducer(producing)
+    const consumer = await openConsumer(consuming)
+    await redis.kill('SIGSTOP')
+    try {
+      await until('the producer to say so', () => producing.health.report().reasons['queue'], 10_000)
+      await until(
+        'the consumer to say so',
+        async () => {
+          await consumer.take(10, 100)
+          return consuming.health.report().reasons['redis']
+        },
+        10_000,
+      )
+    } finally {
+      await redis.kill('SIGCONT')
+      process.off('warning', warned)
+    }
+    await until('health', () => [producing, consuming].every(({ health }) => health.report().status === 'ok'))
+    assert.equal(await push(), 'queued')
+    assert.deepEqual(warnings, [])
+  })
+
   it('starts while Redis is down, and goes on with another one in its place', async () => {
     await redis.kill('SIGKILL')
     const ours = hooks(redis.url)
@@ -156,6 +183,32 @@ describe('the queue, when Redis is out of memory', () => {
       await expectAll(await openConsumer(ours), safe)
       assert.equal(outcomes.dropped, 0)
       await until('Redis to take events', async () => (await push()) === 'queued')
+    } finally {
+      await closeAll()
+      await redis.stop()
+    }
+  })
+})
+
+describe('the queue, when its groups are gone and Redis is full', () => {
+  it('says so once, and goes on when there is memory', async () => {
+    const redis = await startRedis()
+    try {
+      const ours = hooks(redis.url)
+      const { safe, push } = await openProducer(ours)
+      for (let i = 0; i < 20; i++) await push()
+      const { client } = redis
+      for (let p = 0; p < ours.partitions; p++) await client.xgroup('DESTROY', `mta:{${p}}:events`, 'feeder')
+      await client.config('SET', 'maxmemory', '1')
+      const consumer = await openConsumer(ours)
+      await until('health to say so', async () => {
+        await consumer.take(10, 50)
+        return ours.health.report().reasons['queue-group']
+      })
+      assert.equal(ours.lines.filter(line => line.includes('consumer group can not be made')).length, 1)
+      await client.config('SET', 'maxmemory', '0')
+      await expectAll(consumer, safe)
+      await until('health', () => ours.health.report().status === 'ok')
     } finally {
       await closeAll()
       await redis.stop()

@@ -1,0 +1,170 @@
+/**
+ * Where events wait on disk for Redis.
+ *
+ * What holds: spilled = drained + waiting (+ unreadable, after damage).
+ */
+import { Counter, type Registry } from 'prom-client'
+import type { TrackingEvent } from '../event/event.ts'
+import type { Health } from '../process/health.ts'
+import type { Logger } from '../process/log.ts'
+import { SegmentLog, SegmentLogFull, type SegmentRecord } from '../durable/segment-log.ts'
+import { observedGauge } from './observed-gauge.ts'
+import { redisReason } from './redis.ts'
+
+export interface EventSpillOptions {
+  /** Folder of its own. */
+  readonly dir: string
+  /** Most that it may take on disk. */
+  readonly bytesMax: number
+  readonly log: Logger
+  readonly health: Health
+  readonly metrics: Registry
+  /** Beginning of the metrics' names: the process. */
+  readonly prefix: string
+}
+
+/** An event on disk, as it was pushed. */
+export interface SpilledEvent {
+  readonly messageId: string
+  readonly json: string
+}
+
+/** The oldest events on disk. */
+export interface SpilledGroup {
+  readonly events: readonly SpilledEvent[]
+  /** To be released when they are in Redis. */
+  readonly records: readonly SegmentRecord[]
+}
+
+/** Longest that whoever pushes waits for the disk, in milliseconds. */
+const spillMsMax = 1_000
+/** Bytes read at a time. */
+const readBytes = 256 << 10
+
+export class EventSpill {
+  readonly #options: EventSpillOptions
+  #segments!: SegmentLog
+  /** Appends under way. */
+  #appending = 0
+  #isBroken = false
+  #isUnreadable = false
+  readonly #drainedTotal: Counter
+  readonly #unreadableTotal: Counter
+
+  private constructor(options: EventSpillOptions) {
+    this.#options = options
+    const { metrics, prefix } = options
+    const registers = [metrics]
+    this.#drainedTotal = new Counter({
+      name: `${prefix}_spill_drained_total`,
+      help: 'Events that went from the spill on disk to Redis.',
+      registers,
+    })
+    this.#unreadableTotal = new Counter({
+      name: `${prefix}_spill_unreadable_total`,
+      help: 'Records lost from the spill on disk because its files were damaged.',
+      registers,
+    })
+    observedGauge(metrics, `${prefix}_spill_events`, 'Events on disk that wait for Redis.', () => this.waiting)
+    observedGauge(metrics, `${prefix}_spill_bytes`, 'What the spill takes on disk.', () => this.#segments?.bytes ?? 0)
+  }
+
+  /** @throws {StartError} when the folder is in use or can't be written */
+  static async open(options: EventSpillOptions): Promise<EventSpill> {
+    const spill = new EventSpill(options)
+    spill.#segments = await SegmentLog.open({
+      dir: options.dir,
+      bytesMax: options.bytesMax,
+      onDamage: damage => {
+        spill.#unreadableTotal.inc(damage.recordsMissing ?? 1)
+        options.log.error({ ...damage }, 'part of the spill on disk is damaged and was left out')
+      },
+    })
+    return spill
+  }
+
+  /** Events on disk that wait for Redis. */
+  get waiting(): number {
+    return this.#segments ? this.#segments.lastSeq - this.#segments.firstSeq + 1 : 0
+  }
+
+  /**
+   * Puts an event on disk. Never rejects.
+   * @param onImpatience told when the disk hangs: whoever pushed must not wait for it, though the event may still be kept
+   * @returns whether it is safe there
+   */
+  async put(json: string, onImpatience: () => void): Promise<boolean> {
+    this.#appending++
+    const impatient = setTimeout(onImpatience, spillMsMax)
+    try {
+      await this.#segments.append(Buffer.from(json))
+      this.#setBroken(undefined)
+      return true
+    } catch (error) {
+      this.#setBroken(error instanceof SegmentLogFull ? error.message : redisReason(error))
+      return false
+    } finally {
+      this.#appending--
+      clearTimeout(impatient)
+    }
+  }
+
+  /**
+   * The oldest events; undefined when they can't be read at the moment.
+   * @param isProbe one is enough
+   */
+  async oldest(isProbe: boolean): Promise<SpilledGroup | undefined> {
+    try {
+      const records = await this.#segments.read(0, isProbe ? 1 : readBytes)
+      this.#setUnreadable(undefined)
+      if (records.length === 0) this.#setBroken(undefined)
+      return { records, events: records.flatMap(({ payload }) => readSpilled(payload)) }
+    } catch (error) {
+      this.#setUnreadable((error as Error).message)
+      return undefined
+    }
+  }
+
+  /** States that a group is in Redis. */
+  async release({ records, events }: SpilledGroup): Promise<void> {
+    const last = records.at(-1)
+    if (!last) return
+    await this.#segments.release(last.seq)
+    this.#drainedTotal.inc(events.length)
+    this.#unreadableTotal.inc(records.length - events.length)
+  }
+
+  /** Waits for the appends under way, then gives up the folder. */
+  async close(): Promise<void> {
+    while (this.#appending > 0) await new Promise(setImmediate)
+    await this.#segments.close()
+  }
+
+  #setBroken(reason: string | undefined): void {
+    if (this.#isBroken === (reason !== undefined)) return
+    this.#isBroken = reason !== undefined
+    const { log, health } = this.#options
+    if (reason) log.error({ reason }, 'events are lost: Redis does not take them and they could not be kept on disk')
+    health.set('spill', reason && `events are lost, for they can't be kept on disk: ${reason}`)
+  }
+
+  #setUnreadable(reason: string | undefined): void {
+    const { log, health } = this.#options
+    health.set('spill-read', reason && `${reason}: events on disk wait until it can; nothing is lost`)
+    if (this.#isUnreadable === (reason !== undefined)) return
+    this.#isUnreadable = reason !== undefined
+    if (reason) log.error({ reason }, 'the spill can not be read, trying again')
+    else log.info('the spill can be read again')
+  }
+}
+
+/** The event in a record; none when something else wrote into the folder. */
+function readSpilled(payload: Buffer): SpilledEvent[] {
+  try {
+    const json = payload.toString()
+    const { messageId } = JSON.parse(json) as Partial<TrackingEvent>
+    return messageId === undefined ? [] : [{ messageId, json }]
+  } catch {
+    return []
+  }
+}
