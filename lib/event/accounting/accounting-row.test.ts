@@ -181,6 +181,7 @@ test('accountingTime reads both forms and nothing else', () => {
   assert.equal(accountingTime('2016-05-29 01:10:51+0200'), Date.parse('2016-05-28T23:10:51Z'))
   assert.equal(accountingTime('2016-05-29 01:10:51-0330'), Date.parse('2016-05-29T04:40:51Z'))
   assert.equal(accountingTime('2016-05-29T01:10:51Z'), Date.parse('2016-05-29T01:10:51Z'))
+  assert.equal(accountingTime('2016-05-29 01:10:51.123-03:30'), Date.parse('2016-05-29T04:40:51Z'))
   for (const bad of [
     '',
     '12',

@@ -19,8 +19,11 @@ export interface HeaderMemoryOptions {
   readonly log: Logger
 }
 
+/** How long a question waits for Redis to be there, in milliseconds. */
 const redisWaitMs = 3_000
+/** How soon it is told again what it did not take, in milliseconds. */
 const redisRetryMs = 5_000
+/** Longest wait for an answer, in milliseconds. */
 const commandMs = 2_000
 
 export class HeaderMemory {
@@ -95,14 +98,14 @@ export class HeaderMemory {
 
   async #askRedis(): Promise<string | undefined> {
     const { redis } = this.#options
-    const deadline = Date.now() + redisWaitMs
+    const deadline = performance.now() + redisWaitMs
     for (;;) {
       try {
         if (redis.status === 'ready') return (await answered(redis.get(this.#key), commandMs)) ?? undefined
       } catch {
         // Asked again.
       }
-      if (Date.now() > deadline) return undefined
+      if (performance.now() > deadline) return undefined
       await new Promise(resolve => setTimeout(resolve, 50))
     }
   }

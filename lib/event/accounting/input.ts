@@ -28,7 +28,7 @@ export async function readInput(
   let wake: () => void = () => undefined
   let stopAt = Infinity
   const stop = () => {
-    stopAt = Date.now() + stopMsMax
+    stopAt = performance.now() + stopMsMax
     wake()
   }
   if (stopping.aborted) stop()
@@ -64,7 +64,7 @@ export async function readInput(
       if (failure !== undefined) throw failure
       if (result === undefined || result.done === true) return
       await events.chunk(result.value)
-      if (Date.now() > stopAt) return
+      if (performance.now() > stopAt) return
     }
   } finally {
     stopping.removeEventListener('abort', stop)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp } from 'node:fs/promises'
+import { mkdtemp, readdir, rename, symlink, unlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -38,7 +38,7 @@ async function setUp(spillBytesMax: number | undefined) {
     log,
     health,
   })
-  return { sink, spill, redis, health }
+  return { sink, spill, dir, redis, health }
 }
 
 test('records go to Redis in order while it takes them', async () => {
@@ -67,6 +67,28 @@ test('records that Redis does not take go to disk, and from there to Redis, befo
   assert.equal(sink.totals.drained, 1_200)
   assert.equal(new Set(redis.stored).size, 1_210)
   assert.equal(redis.stored.at(-1), 'm1209')
+  await sink.close()
+  await spill?.close()
+})
+
+test('a spill that can not be read at the moment is told once, and read when it can be', async () => {
+  const { sink, spill, dir, redis, health } = await setUp(1e6)
+  redis.isAway = true
+  await sink.offer(entries(0, 500))
+  await sink.flush()
+  assert.match(health.report().reasons['records'] ?? '', /^Redis takes no records \(away\): they are kept on disk/)
+  const name = (await readdir(dir)).find(file => file.endsWith('.segment')) ?? ''
+  const [path, aside] = [join(dir, name), join(dir, 'aside')]
+  await rename(path, aside)
+  await symlink(name, path)
+  redis.isAway = false
+  await until(() => health.report().reasons['spill-read']?.includes('ELOOP') === true)
+  await sink.offer(entries(500, 500))
+  await unlink(path)
+  await rename(aside, path)
+  await until(() => sink.spilledGroups === 0)
+  assert.equal(new Set(redis.stored).size, 1_000)
+  await until(() => health.report().status === 'ok')
   await sink.close()
   await spill?.close()
 })

@@ -7,6 +7,7 @@
 import { type SegmentLog, SegmentLogFull } from '../../durable/segment-log.ts'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
+import { redisReason } from '../../queue/redis.ts'
 import { decodeRecord, encodeRecord, type MessageRecord } from '../../record/record.ts'
 
 export interface RecordEntry {
@@ -19,6 +20,8 @@ export interface RecordSinkOptions {
   readonly store: (entries: readonly RecordEntry[]) => Promise<void>
   /** Undefined: nothing is spilled, the input is held instead. */
   readonly spill: SegmentLog | undefined
+  /** Told when Redis stops taking records, and when it takes them again. */
+  readonly onAway?: (isAway: boolean) => void
   readonly log: Logger
   readonly health: Health
 }
@@ -27,9 +30,11 @@ export interface RecordSinkOptions {
 const groupMax = 500
 /** Pipelines under way at once. */
 const groupsMax = 4
-/** Records that wait in memory; more, and `offer` waits. */
-const waitingMax = 4_000
+/** Records that wait in memory beyond those; more, and `offer` waits. */
+const waitingMax = 500
+/** How often what failed is tried again, in milliseconds. */
 const retryMs = 500
+/** Bytes read from the spill at a time. */
 const drainBytes = 256 * 1024
 
 export class RecordSink {
@@ -37,6 +42,7 @@ export class RecordSink {
   #waiting: RecordEntry[] = []
   readonly #sending = new Set<Promise<void>>()
   #isAway = false
+  #isSpillUnreadable = false
   #draining: Promise<void> | undefined
   readonly #timer: NodeJS.Timeout
   #isClosing = false
@@ -117,36 +123,55 @@ export class RecordSink {
   }
 
   async #store(group: readonly RecordEntry[]): Promise<boolean> {
-    const { store, log, health } = this.#options
+    const { store, spill, log, health } = this.#options
     try {
       await store(group)
-      health.set('spill', undefined)
       if (this.#isAway) log.info('records go to Redis again')
-      this.#isAway = false
+      this.#setAway(false)
+      for (const cause of ['spill', 'records']) health.set(cause, undefined)
       return true
     } catch (error) {
-      if (!this.#isAway) log.warn({ reason: (error as Error).message }, 'Redis does not take records, keeping them')
-      this.#isAway = true
+      const reason = redisReason(error)
+      if (!this.#isAway) log.warn({ reason }, 'Redis does not take records, keeping them')
+      this.#setAway(true)
+      const meanwhile = spill ? 'they are kept on disk' : 'the input is held'
+      health.set('records', `Redis takes no records (${reason}): ${meanwhile} until it does`)
       return false
     }
+  }
+
+  #setAway(isAway: boolean): void {
+    if (isAway !== this.#isAway) this.#options.onAway?.(isAway)
+    this.#isAway = isAway
   }
 
   #startDraining(): void {
     if (this.#draining || this.#isClosing || (!this.#isAway && this.spilledGroups === 0)) return
     this.#draining = this.#drain()
-      .catch((error: unknown) => this.#options.log.error({ reason: (error as Error).message }, 'spill not read'))
+      .then(() => this.#setSpillUnreadable(undefined))
+      .catch((error: unknown) => this.#setSpillUnreadable((error as Error).message))
       .finally(() => (this.#draining = undefined))
+  }
+
+  #setSpillUnreadable(reason: string | undefined): void {
+    const { log, health } = this.#options
+    health.set('spill-read', reason && `${reason}: records on disk wait until it can; nothing is lost`)
+    if (this.#isSpillUnreadable === (reason !== undefined)) return
+    this.#isSpillUnreadable = reason !== undefined
+    if (reason) log.error({ reason }, 'the spill can not be read, trying again')
+    else log.info('the spill can be read again')
   }
 
   async #drain(): Promise<void> {
     const { spill } = this.#options
     if (!spill || this.spilledGroups === 0) {
       // Nothing on disk: the next group tries Redis itself.
-      this.#isAway = false
+      this.#setAway(false)
       return
     }
     while (!this.#isClosing) {
-      const groups = await spill.read(0, drainBytes)
+      // While Redis fails one group is enough to find out whether it still does.
+      const groups = await spill.read(0, this.#isAway ? 1 : drainBytes)
       const last = groups.at(-1)
       if (!last) return
       const entries = groups.flatMap(({ payload }) => decodeGroup(payload))

@@ -14,6 +14,7 @@ import type { DeliveryEvent } from '../event.ts'
 import { AccountingLoader } from './accounting-loader.ts'
 import { AccountingMeter } from './accounting-meter.ts'
 import { HeaderMemory } from './header-memory.ts'
+import { setHeapEconomy } from './heap-economy.ts'
 import { readInput } from './input.ts'
 import type { acctEtlOptions } from './options.ts'
 import { RecordSink } from './record-sink.ts'
@@ -23,10 +24,11 @@ type Context = ProcessContext<typeof acctEtlOptions>
 
 /** After so long without input a quote left open is given up. */
 const idleMs = 5_000
-/** How long a start waits for the process before it to let go of the spill. */
-const lockWaitMs = 15_000
+/** How long a start waits for the spill. */
+const spillWaitMs = 15_000
 /** How long the end of the input waits for the spill to be drained. */
 const drainWaitMs = 5_000
+/** How soon events that found no place at all are pushed again, in milliseconds. */
 const dropRetryMs = 500
 
 export async function startAcctEtl(context: Context): Promise<Running> {
@@ -53,6 +55,7 @@ export async function startAcctEtl(context: Context): Promise<Running> {
   const sink = new RecordSink({
     store: entries => records.putMany('accounting', entries, ttlSeconds),
     spill,
+    onAway: setHeapEconomy,
     log,
     health,
   })
@@ -88,9 +91,9 @@ export async function startAcctEtl(context: Context): Promise<Running> {
   const drained = async () => {
     await loaded
     const patience = infile === undefined ? drainWaitMs : Infinity
-    const deadline = Date.now() + patience
+    const deadline = performance.now() + patience
     const isDrained = () => sink.spilledGroups === 0 && (producer?.spilledWaiting ?? 0) === 0
-    while (!stopping.aborted && Date.now() < deadline && !isDrained()) {
+    while (!stopping.aborted && performance.now() < deadline && !isDrained()) {
       await new Promise(resolve => setTimeout(resolve, 50))
     }
   }
@@ -137,10 +140,13 @@ async function openInput(infile: string | undefined): Promise<Readable> {
   return createReadStream(infile, { highWaterMark: 256 * 1024 })
 }
 
-/** PowerMTA may start the next process before the last one has let go. */
+/**
+ * PowerMTA may start the next process before the last one has let go, and a file that can't be read now may be in a
+ * moment: ending would lose what is in the pipe.
+ */
 async function openSpill({ settings, log, stopping }: Context): Promise<SegmentLog> {
-  const deadline = Date.now() + lockWaitMs
-  for (;;) {
+  const deadline = performance.now() + spillWaitMs
+  for (let isFirst = true; ; isFirst = false) {
     try {
       return await SegmentLog.open({
         dir: join(settings.spillDir, 'records'),
@@ -148,8 +154,8 @@ async function openSpill({ settings, log, stopping }: Context): Promise<SegmentL
         onDamage: damage => log.error({ ...damage }, 'part of the spill is damaged'),
       })
     } catch (error) {
-      const mayPass = error instanceof StartError && /is in use/.test(error.message)
-      if (!mayPass || stopping.aborted || Date.now() > deadline) throw error
+      if (stopping.aborted || performance.now() > deadline) throw error
+      if (isFirst) log.warn({ reason: (error as Error).message }, 'the spill can not be opened, trying again for 15 s')
       await new Promise(resolve => setTimeout(resolve, 100))
     }
   }
