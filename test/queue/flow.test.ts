@@ -1,13 +1,18 @@
 /** Events go in at one end and come out at the other, records are found. */
 import assert from 'node:assert/strict'
+import { globSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { QueuedEvent } from '../../lib/queue/event-consumer.ts'
 import { RecordStore } from '../../lib/record/record-store.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { until } from '../support/process.ts'
+import { sized } from '../support/soak.ts'
 import { closeAll, expectAll, finish, hooks, metric, newEvent, openConsumer, openProducer } from './queue-under-test.ts'
 
 afterEach(closeAll)
+
+const root = resolve(import.meta.dirname, '../..')
 
 describe('the queue', () => {
   let redis: TestRedis
@@ -45,6 +50,23 @@ describe('the queue', () => {
       return came.length >= safe.size
     })
     assert.deepEqual(came.toSorted(), [...safe.keys()].toSorted())
+  })
+
+  it('keeps everything for as long as nobody takes it: nothing is trimmed', async () => {
+    const { outcomes, push } = await openProducer(hooks(redis.url))
+    const consumer = await openConsumer(hooks(redis.url))
+    const count = sized(20_000, 1_000_000)
+    for (let pushed = 0; pushed < count; pushed += 1_000) {
+      await Promise.all(Array.from({ length: 1_000 }, () => push()))
+    }
+    // What Redis did not confirm in time came by way of the disk, perhaps twice.
+    await until('all to be in Redis', async () => (await consumer.waiting()) >= count)
+    if (outcomes.queued === count) assert.equal(await consumer.waiting(), count)
+    assert.equal(outcomes.dropped, 0)
+    await redis.client.flushall()
+    for (const file of globSync('{lib,cmd}/**/*.ts', { cwd: root })) {
+      assert.doesNotMatch(readFileSync(join(root, file), 'utf8'), /\b(?:maxlen|minid|xtrim)\b/i, file)
+    }
   })
 
   it('hands out what is no event with its text', async () => {
