@@ -214,6 +214,9 @@ export class EventConsumer {
         }),
       )
     }
+    // Perhaps another server, or another number of partitions.
+    this.#groupless.clear()
+    this.#options.health.set('queue-group', undefined)
     const all = Array.from({ length: partitions }, (_, partition) => partition)
     for (const [index, reader] of this.#readers.entries()) {
       reader.partitions = all.filter(partition => partition % this.#readers.length === index)

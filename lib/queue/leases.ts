@@ -51,8 +51,8 @@ export class Leases {
   }
 
   /**
-   * Renews the lease of all that is in hand, unless that was done a moment ago. What another consumer took over meanwhile, because this one was silent for
-   * too long, is in hand no more.
+   * Renews the lease of all that is in hand, unless that was done a moment ago. What another consumer took over
+   * meanwhile, because this one was silent for too long, is in hand no more.
    * @throws Error when Redis does not answer
    */
   async renew(): Promise<void> {

@@ -75,13 +75,17 @@ test('killed and started again in mid-stream it goes on without a header, and lo
   await stored(range(0, total))
 })
 
-test('the header is known from Redis when the spill folder is new', async () => {
+test('the header is known from Redis when the spill folder is new or its file is damaged', async () => {
   const etl = await rig.start([], `${header}\n${delivered(1, 1)}`)
   assert.equal((await etl.exited).code, 0)
   await rm(rig.spillDir, { recursive: true })
   const next = await rig.start([], delivered(2, 5))
   assert.equal((await next.exited).code, 0)
   await stored(range(1, 6))
+  await writeFile(join(rig.spillDir, 'header-test.json'), '["type","rcp')
+  const third = await rig.start([], delivered(7, 5))
+  assert.equal((await third.exited).code, 0)
+  await stored(range(1, 11))
   assert.deepEqual(await rig.rejected(), [])
 })
 

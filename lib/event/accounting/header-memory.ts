@@ -42,8 +42,8 @@ export class HeaderMemory {
 
   /** The names of the columns, as last saved; undefined when nothing is known of the source. Never rejects. */
   async recall(): Promise<readonly string[] | undefined> {
-    const text = (await readFile(this.#file, 'utf8').catch(() => undefined)) ?? (await this.#askRedis())
-    const names = text === undefined ? undefined : readNames(text)
+    const names =
+      readNames(await readFile(this.#file, 'utf8').catch(() => undefined)) ?? readNames(await this.#askRedis())
     if (names) this.#kept = JSON.stringify(names)
     return names
   }
@@ -111,7 +111,8 @@ export class HeaderMemory {
   }
 }
 
-function readNames(text: string): readonly string[] | undefined {
+function readNames(text: string | undefined): readonly string[] | undefined {
+  if (text === undefined) return undefined
   try {
     const value: unknown = JSON.parse(text)
     return Array.isArray(value) && value.length <= columnsMax && value.every(name => typeof name === 'string')

@@ -7,6 +7,7 @@
 import { constants } from 'node:fs'
 import { mkdir, open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileSystem } from '../../durable/file-system.ts'
 
 export interface DeadLetter {
   /** Why it can't be sent. */
@@ -73,6 +74,8 @@ export class DeadLetters {
       try {
         await file.appendFile(bytes)
         await file.datasync()
+        // A new file is in the folder for good only then.
+        if (size === 0) await fileSystem.syncDirectory(this.#dir)
       } catch (error) {
         // Half a line would spoil the next one.
         await file.truncate(size).catch(() => undefined)
