@@ -265,4 +265,22 @@ describe('copies', () => {
       all,
     )
   })
+  test('every reply of the upstream is counted, those to copies too', async () => {
+    const rig = await relay()
+    sink.misbehave = command =>
+      command.startsWith('RCPT TO:<two@') && sink.commands.includes('.') ? '450 4.2.1 full' : undefined
+    assert.match(await send(rig, all), /^451 4\.5\.0 /)
+    const { values } = (await rig.metrics.getSingleMetric('wrapper_upstream_replies_total')?.get()) ?? { values: [] }
+    assert.deepEqual(
+      new Map(values.map(({ labels, value }) => [`${labels['command']} ${labels['code']}`, value])),
+      // Of all recipients in one transaction, then of each in one of its own.
+      new Map([
+        ['MAIL 250', 1 + 3],
+        ['RCPT 250', 3 + 2],
+        ['RCPT 450', 1],
+        ['DATA 354', 2],
+        ['message 250', 2],
+      ]),
+    )
+  })
 })

@@ -61,11 +61,11 @@ export interface CopyLedgerOptions {
 export class RedisCopyLedger implements CopyLedger {
   #connection!: PartitionedRedis
   #timer: NodeJS.Timeout | undefined
-  /** Messages of this process that are served in part or being served → until when. */
+  /** Messages of this process that are served in part or being served → until when, in the time of `performance.now()`. */
   readonly #announced = new Map<string, number>()
   /** The same of all processes, as Redis told last; `all` when there were too many to tell. */
   #open: ReadonlySet<string> | 'all' = new Set()
-  /** Key → when it may be forgotten. */
+  /** Key → when it may be forgotten, in the time of `performance.now()`. */
   readonly #local = new Map<string, number>()
   readonly #log: Logger
   readonly #skipped: Counter
@@ -154,7 +154,7 @@ export class RedisCopyLedger implements CopyLedger {
   }
 
   async #read(keys: readonly string[]): Promise<boolean[]> {
-    const now = Date.now()
+    const now = performance.now()
     const local = keys.map(key => (this.#local.get(key) ?? 0) > now)
     if (!this.#connection.isUsable) return local
     try {
@@ -173,7 +173,7 @@ export class RedisCopyLedger implements CopyLedger {
     }
     // To the end of the line, also when it is known.
     this.#local.delete(key)
-    this.#local.set(key, Date.now() + rememberedSeconds * 1000)
+    this.#local.set(key, performance.now() + rememberedSeconds * 1000)
     this.#send(redis => redis.set(key, 1, 'EX', rememberedSeconds))
   }
 
@@ -187,14 +187,15 @@ export class RedisCopyLedger implements CopyLedger {
       const [oldest] = this.#announced.keys()
       if (oldest !== undefined) this.#announced.delete(oldest)
     }
-    const until = Date.now() + rememberedSeconds * 1000
     this.#announced.delete(digest)
-    this.#announced.set(digest, until)
+    this.#announced.set(digest, performance.now() + rememberedSeconds * 1000)
+    // Between processes and machines only the time of day is the same.
+    const now = Date.now()
     this.#send(redis =>
       redis
         .multi()
-        .zadd(outstandingKey, until, digest)
-        .zremrangebyscore(outstandingKey, 0, Date.now())
+        .zadd(outstandingKey, now + rememberedSeconds * 1000, digest)
+        .zremrangebyscore(outstandingKey, 0, now)
         .expire(outstandingKey, rememberedSeconds)
         .exec(),
     )
@@ -214,7 +215,7 @@ export class RedisCopyLedger implements CopyLedger {
   }
 
   async #notice(): Promise<void> {
-    const now = Date.now()
+    const now = performance.now()
     for (const [digest, until] of this.#announced) {
       if (until > now) break
       this.#announced.delete(digest)
@@ -223,7 +224,7 @@ export class RedisCopyLedger implements CopyLedger {
     if (!this.#connection?.isUsable) return
     try {
       const open = await answered(
-        this.#connection.redis.zrange(outstandingKey, now, '+inf', 'BYSCORE', 'LIMIT', 0, openMax + 1),
+        this.#connection.redis.zrange(outstandingKey, Date.now(), '+inf', 'BYSCORE', 'LIMIT', 0, openMax + 1),
       )
       this.#open = open.length > openMax ? 'all' : new Set(open)
     } catch {

@@ -4,44 +4,17 @@
  * MAIL and RCPT may be answered later than the next command is read, so that a pipelined envelope stays pipelined
  * towards the upstream. Every other command waits until all before it are answered.
  */
-import { AuthRelay } from './auth-relay.ts'
 import { announce } from './capabilities.ts'
+import { verbOf, withoutCredentials } from './command-line.ts'
 import { readMail, readRcpt, Refused } from './envelope-command.ts'
-import type { MessageSink } from './inbound-stream.ts'
 import { MailTransaction } from './mail-transaction.ts'
 import { MessageClock } from './message-clock.ts'
 import type { Relay } from './relay.ts'
 import { ReplyQueue } from './reply-queue.ts'
 import { formatReply, isPositive, localReply, type Reply } from './reply.ts'
+import type { SessionChannel } from './session-channel.ts'
+import { SessionIdentity } from './session-identity.ts'
 import { UpstreamUnavailable } from './upstream-connection.ts'
-
-/** The connection that a session is held over. */
-export interface SessionChannel {
-  readonly id: string
-  readonly remoteAddress: string
-  /** Whether TLS is on. */
-  readonly secure: boolean
-  /** Whether what is written still reaches the client. */
-  readonly reachable: boolean
-  /** Whether the client certainly still hears: one that has closed its side may have closed both. */
-  readonly listens: boolean
-  /** Whether the client has sent something after the command that is being handled. */
-  readonly more: boolean
-  /** Since when part of a command line is held, `performance.now()`; 0 when none is. */
-  readonly partialSince: number
-  write: (text: string) => void
-  /** Calls back once the client has read enough of what was written. */
-  whenWritable: (next: () => void) => void
-  /** What comes next is a message. */
-  receive: (sink: MessageSink) => void
-  /** The message was answered; commands go on. */
-  resume: () => void
-  startTls: (next: () => void) => void
-  /** Writes no more; closes. */
-  close: () => void
-  /** Closes at once. */
-  destroy: () => void
-}
 
 type Phase = 'commands' | 'receiving' | 'finishing'
 
@@ -58,12 +31,10 @@ export class ClientSession {
     failed: error => this.#failed(error),
   })
   #transaction: MailTransaction | undefined
-  #auth: AuthRelay | undefined
+  readonly #identity: SessionIdentity
   #phase: Phase = 'commands'
   #esmtp = false
   #greeted = false
-  /** The client could authenticate, as its last EHLO was told. */
-  #canAuthenticate = false
   #errors = 0
   #idleCommands = 0
   /** The farewell is said. */
@@ -77,16 +48,13 @@ export class ClientSession {
   constructor(relay: Relay, channel: SessionChannel) {
     this.#relay = relay
     this.#channel = channel
+    this.#identity = new SessionIdentity(relay, channel)
   }
 
   /** Longest line that is read now, in bytes. */
   get lineBytesMax(): number {
     const { limits } = this.#relay.context
-    return this.#auth?.exchanging ? limits.authLineBytesMax : limits.commandBytesMax
-  }
-
-  get #authenticated(): boolean {
-    return this.#auth?.upstream !== undefined
+    return this.#identity.exchanging ? limits.authLineBytesMax : limits.commandBytesMax
   }
 
   greet(): void {
@@ -120,12 +88,12 @@ export class ClientSession {
     this.#relay.leave(this)
     const transaction = this.#transaction
     this.#transaction = undefined
-    const bound = this.#auth?.upstream
+    const bound = this.#identity.upstream
     void (async () => {
       await transaction?.abort(this.#phase)
       if (this.#phase !== 'finishing') bound?.close()
     })().catch((error: unknown) => this.#relay.fault(error))
-    this.#auth?.close()
+    this.#identity.giveUp()
   }
 
   /** The client says no more. What it has asked is answered first. */
@@ -147,9 +115,9 @@ export class ClientSession {
       log(
         this.#channel.id,
         'C',
-        this.#auth?.exchanging ? '*hidden*\r\n' : `${withoutCredentials(line.toString('latin1'))}\r\n`,
+        this.#identity.exchanging ? '*hidden*\r\n' : `${withoutCredentials(line.toString('latin1'))}\r\n`,
       )
-    if (verb === 'RCPT' && !this.#auth?.exchanging && this.#transaction && this.#replies.length < 1000) {
+    if (verb === 'RCPT' && !this.#identity.exchanging && this.#transaction && this.#replies.length < 1000) {
       this.#rcpt(line, next)
       return
     }
@@ -165,8 +133,8 @@ export class ClientSession {
       this.end(localReply(421, '4.3.2', 'Shutting down'))
       return
     }
-    if (this.#auth?.exchanging) {
-      this.#settle(this.#auth.answer(line.toString('latin1')), next)
+    if (this.#identity.exchanging) {
+      this.#settle(this.#identity.answer(line.toString('latin1')), next)
       return
     }
     switch (verb) {
@@ -250,24 +218,15 @@ export class ClientSession {
     await this.#resetTransaction()
     let upstream
     try {
-      upstream = this.#auth?.upstream?.connection ?? (await this.#relay.pool.capabilities())
+      upstream = this.#identity.upstream?.connection ?? (await this.#relay.pool.capabilities())
     } catch (error) {
       if (!(error instanceof UpstreamUnavailable)) throw error
       return localReply(421, '4.3.2', 'Upstream not available, try again later')
     }
     this.#greeted = true
-    this.#canAuthenticate = upstream.capabilities.auth.length > 0
     const first = this.#relay.name
-    if (!this.#esmtp) return { code: 250, lines: [first] }
-    const { secure, remoteAddress } = this.#channel
-    const own = {
-      messageBytesMax: this.#relay.context.limits.messageBytesMax,
-      startTls: this.#relay.hasCertificate && !secure,
-      auth: !this.#authenticated && this.#relay.authAllowed(secure, remoteAddress, upstream.secure),
-    }
-    // Where AUTH needs TLS first, it is on offer as soon as TLS is.
-    this.#canAuthenticate &&= this.#relay.authAllowed(secure || own.startTls, remoteAddress, upstream.secure)
-    return { code: 250, lines: [first, ...announce(upstream.capabilities, own)] }
+    const terms = this.#identity.termsWith(upstream)
+    return { code: 250, lines: this.#esmtp ? [first, ...announce(upstream.capabilities, terms)] : [first] }
   }
 
   async #resetTransaction(): Promise<Reply> {
@@ -286,18 +245,10 @@ export class ClientSession {
       return
     }
     // Before the upstream is asked: strangers must not hold its connections.
-    if (!this.#authenticated && !this.#relay.mayRelay(this.#channel.remoteAddress)) {
-      this.#refuse(
-        this.#canAuthenticate
-          ? localReply(530, '5.7.0', 'Authentication required')
-          : localReply(550, '5.7.1', 'Relay access denied'),
-        next,
-      )
-      return
-    }
-    const bound = this.#auth?.upstream
-    if (bound && !bound.connection.alive) {
-      this.end(localReply(421, '4.4.2', 'Upstream connection lost'))
+    const refusal = this.#identity.refusal()
+    if (refusal) {
+      if (refusal.code === 421) this.end(refusal)
+      else this.#refuse(refusal, next)
       return
     }
     let command
@@ -308,7 +259,7 @@ export class ClientSession {
       this.#refuse(error.reply, next)
       return
     }
-    const transaction = new MailTransaction(this.#relay.context, bound ?? this.#relay.pool)
+    const transaction = new MailTransaction(this.#relay.context, this.#identity.upstream ?? this.#relay.pool)
     this.#transaction = transaction
     this.#mailAt = performance.now()
     this.#replies.reserve(transaction.mail(command), reply => {
@@ -393,7 +344,7 @@ export class ClientSession {
         this.#errors = 0
         this.#idleCommands = 0
       }
-      if (this.#closed) this.#auth?.upstream?.close()
+      if (this.#closed) this.#identity.upstream?.close()
     })
     this.#replies.whenEmpty(() => this.#channel.resume())
   }
@@ -409,9 +360,7 @@ export class ClientSession {
     try {
       // Everything learnt in plain text is forgotten (RFC 3207 section 4.2).
       await this.#resetTransaction()
-      this.#auth?.close()
-      this.#auth?.upstream?.close()
-      this.#auth = undefined
+      this.#identity.forget()
       this.#greeted = false
       this.#channel.startTls(next)
     } catch (error) {
@@ -425,12 +374,11 @@ export class ClientSession {
       this.#refuse(localReply(503, '5.5.1', 'Send EHLO first'), next)
       return
     }
-    if (this.#transaction || this.#authenticated) {
+    if (this.#transaction || this.#identity.upstream) {
       this.#refuse(localReply(503, '5.5.1', 'AUTH is not possible now'), next)
       return
     }
-    this.#auth ??= new AuthRelay(this.#relay, this.#channel)
-    this.#settle(this.#auth.begin(line.toString('latin1')), next)
+    this.#settle(this.#identity.authenticate(line.toString('latin1')), next)
   }
 
   /**
@@ -491,13 +439,4 @@ export class ClientSession {
       this.end(localReply(421, '4.7.0', 'Too many errors'))
     } else this.#channel.whenWritable(next)
   }
-}
-
-function verbOf(line: Buffer): string {
-  const end = line.indexOf(32)
-  return line.toString('latin1', 0, end === -1 ? line.length : end).toUpperCase()
-}
-
-function withoutCredentials(line: string): string {
-  return line.replace(/^(AUTH\s+\S+\s).+$/i, '$1*hidden*')
 }

@@ -123,13 +123,8 @@ export class DataDecoder {
             content.put(dotLine)
             state = states.lineStart
             from = ++at
-          } else {
             // The line goes on after the CR, so the dot was transparency and the CR is bare.
-            content.put(space)
-            this.stray = true
-            from = at
-            state = states.inLine
-          }
+          } else state = states.afterCr
           break
         case states.ended:
           throw new Error('decode called after the end of data')

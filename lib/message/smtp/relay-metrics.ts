@@ -58,24 +58,10 @@ export class RelayMetrics {
       buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300],
       registers,
     })
-    // oxlint-disable-next-line no-new -- a gauge that reads its value when asked
-    new Gauge({
-      name: 'wrapper_connections',
-      help: 'Client connections open now.',
-      registers,
-      collect() {
-        this.set(open())
-      },
-    })
-    // oxlint-disable-next-line no-new -- a gauge that reads its value when asked
-    new Gauge({
-      name: 'wrapper_upstream_connections',
-      help: 'Upstream connections open now, in use and idle.',
-      registers,
-      collect() {
-        this.set(openUpstream())
-      },
-    })
+    registry.registerMetric(countNow('wrapper_connections', 'Client connections open now.', open))
+    registry.registerMetric(
+      countNow('wrapper_upstream_connections', 'Upstream connections open now, in use and idle.', openUpstream),
+    )
   }
 
   connection(): void {
@@ -109,4 +95,16 @@ export class RelayMetrics {
     this.#bytes.inc(bytes)
     this.#seconds.observe(ms / 1000)
   }
+}
+
+/** A gauge that reads its value when it is asked. */
+function countNow(name: string, help: string, value: () => number): Gauge {
+  return new Gauge({
+    name,
+    help,
+    registers: [],
+    collect() {
+      this.set(value())
+    },
+  })
 }

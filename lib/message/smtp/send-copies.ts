@@ -85,16 +85,20 @@ async function sendCopy(
   recipient: string,
   rcptLine: string,
 ): Promise<CopyOutcome> {
-  const { upstreamReplyMs, upstreamDataMs } = context.limits
+  const { limits, metrics } = context
+  const { upstreamReplyMs, upstreamDataMs } = limits
   try {
     connection.transactions++
     const [mail, rcpt] = await Promise.all([
       connection.command(mailLine, upstreamReplyMs),
       connection.command(rcptLine, upstreamReplyMs),
     ])
+    metrics.upstreamReply('MAIL', mail.code)
+    metrics.upstreamReply('RCPT', rcpt.code)
     const concernsAll = !isPositive(mail)
     const refused = [mail, rcpt].find(reply => !isPositive(reply))
     const reply = refused ?? (await connection.command('DATA', upstreamDataMs))
+    if (!refused) metrics.upstreamReply('DATA', reply.code)
     if (reply.code === 354) {
       const delivery = new Delivery(context, connection, { recipient, reversePath })
       return { reply: await delivery.sendWhole(pieces), concernsAll: !connection.alive }
