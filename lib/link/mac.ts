@@ -3,7 +3,7 @@ import { hash, type KeyObject } from 'node:crypto'
 
 /** Characters of a MAC: exactly 12 bytes in base64url, so that no two texts stand for the same. */
 export const macChars = 16
-/** Longest text, in characters. */
+/** Longest text, both pieces together, in characters. */
 export const macTextCharsMax = 8192
 
 const blockBytes = 64
@@ -19,16 +19,17 @@ interface Blocks {
 const blocksOf = new WeakMap<KeyObject, Blocks>()
 
 /**
- * MAC of a text of ASCII characters.
+ * MAC of a text of ASCII characters, given in two pieces that need not be joined for it.
  *
  * Two one-shot hashes take less than half the time of `createHmac`, which sets up a context for each link.
  *
  * @param secret of at most 64 bytes
  */
-export function macOf(secret: KeyObject, text: string): string {
+export function macOf(secret: KeyObject, head: string, text: string): string {
   const blocks = blocksOf.get(secret) ?? blocksFor(secret)
   inner.set(blocks.inner)
-  const end = blockBytes + inner.write(text, blockBytes, 'latin1')
+  const start = blockBytes + inner.write(head, blockBytes, 'latin1')
+  const end = start + inner.write(text, start, 'latin1')
   outer.set(blocks.outer)
   outer.write(hash('sha256', inner.subarray(0, end), 'binary'), blockBytes, 'latin1')
   return hash('sha256', outer, 'base64url').slice(0, macChars)

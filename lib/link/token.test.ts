@@ -167,7 +167,7 @@ test('a key decides: verifying ones work, revoked ones are told from forgeries, 
 })
 
 test('what is signed and makes no sense is refused: another action, a target that is no web address', () => {
-  const signed = (content: string) => `1k7${macOf(keys.signing.secret, `1k7${content}`)}${content}`
+  const signed = (content: string) => `1k7${macOf(keys.signing.secret, '1k7', content)}${content}`
   const id = Buffer.from(messageId.slice(4), 'hex').toString('base64url')
   const good = `K${id}${encodeText('https://example.com/')}`
   assert.equal(verifyToken(signed(good), keys).ok, true)
@@ -192,6 +192,26 @@ test('what is signed and makes no sense is refused: another action, a target tha
   ]
   for (const content of senseless)
     assert.deepEqual(verifyToken(signed(content), keys), { ok: false, reason: 'malformed', keyId: 'k7' }, content)
+})
+
+test('the same text behind the id of two tokens says of each what its kind says, whichever is asked for first', () => {
+  const id = Buffer.from(messageId.slice(4), 'hex').toString('base64url')
+  const name = encodeText('https://a.example/', true)
+  const url = encodeText('https://b.example/')
+  const deflated = deflateRawSync('https://c.example/').toString('base64url')
+  const told = (content: string) => {
+    const verdict = verifyToken(`1k7${macOf(keys.signing.secret, '1k7', content)}${content}`, keys)
+    return verdict.ok ? [verdict.link.url, verdict.link.linkName] : verdict.reason
+  }
+  for (let turn = 0; turn < 2; turn++) {
+    // K: a click; a: a click with a name; q: a click whose URL is deflated.
+    assert.deepEqual(told(`a${id}${name}${url}`), ['https://b.example/', 'https://a.example/'])
+    assert.equal(told(`K${id}${name}${url}`), 'malformed')
+    assert.deepEqual(told(`q${id}${deflated}`), ['https://c.example/', undefined])
+    assert.equal(told(`K${id}${deflated}`), 'malformed')
+    assert.deepEqual(told(`K${id}${url}`), ['https://b.example/', undefined])
+    assert.equal(told(`q${id}${url}`), 'malformed')
+  }
 })
 
 test('signToken refuses a link that the tracker would not follow', () => {

@@ -19,10 +19,11 @@ import { isUsableMessageId } from '../record/message-id.ts'
 import type { LinkKeys } from './keys.ts'
 import type { TrackedLink } from './link.ts'
 import { macChars, macOf } from './mac.ts'
+import { Recently } from './recently.ts'
 import { isRedirectTarget } from './redirect-target.ts'
-import { alphabet } from './text-code.ts'
+import { alphabet, alphabetValues, hexDigits } from './text-code.ts'
 import { decodeUrl, encodeUrl, type EncodedUrl, urlUnitsMax } from './url-code.ts'
-import { decodeText } from './decode-text.ts'
+import { type DecodedText, decodeText } from './decode-text.ts'
 import { encodeText } from './encode-text.ts'
 
 /** First character of every token of this format. */
@@ -75,7 +76,7 @@ export function signToken(link: TrackedLink, keys: LinkKeys): string {
   const head = tokenVersion + keys.signing.id
   const content = encodeLink(link)
   if (contentStart + content.length > tokenCharsMax) throw new RangeError('link too long for a token')
-  return head + macOf(keys.signing.secret, head + content) + content
+  return head + macOf(keys.signing.secret, head, content) + content
 }
 
 /** Whether `signToken` takes a link to this URL, whatever the usable id and name. */
@@ -93,7 +94,7 @@ export function verifyToken(token: string, keys: LinkKeys): TokenVerdict {
   if (key === undefined) return { ok: false, reason: 'unknown-key', keyId }
   const content = token.slice(contentStart)
   claimed.write(token.slice(macStart, contentStart), 'latin1')
-  expected.write(macOf(key.secret, token.slice(0, macStart) + content), 'latin1')
+  expected.write(macOf(key.secret, token.slice(0, macStart), content), 'latin1')
   if (!timingSafeEqual(claimed, expected)) return { ok: false, reason: 'forged', keyId }
   if (key.state === 'revoked') return { ok: false, reason: 'revoked', keyId }
   const link = decodeLink(content)
@@ -115,56 +116,103 @@ export function hasTokenForm(text: string): boolean {
 }
 
 function encodeLink({ action, messageId, url, linkName }: TrackedLink): string {
-  if (!isUsableMessageId(messageId)) throw new RangeError('message id not usable in a link')
   if (linkName !== undefined && (linkName === '' || Buffer.byteLength(linkName) > linkNameBytesMax))
     throw new RangeError(`link name empty or longer than ${linkNameBytesMax} bytes`)
-  if (url !== undefined && !isRedirectTarget(url)) throw new RangeError('URL is nothing to redirect to')
-  if (url !== undefined && url.length > urlUnitsMax) throw new RangeError(`URL longer than ${urlUnitsMax} characters`)
-  const compact = /^0000[0-9a-f]{16}$/.test(messageId)
-  const target: EncodedUrl = url === undefined ? { characters: '', deflated: false } : encodeUrl(url)
+  const id = encodeMessageId(messageId)
+  const target = url === undefined ? noUrl : encodeUrl(url)
   const kind =
-    actions.indexOf(action) +
-    (compact ? compactId : 0) +
-    (linkName === undefined ? 0 : named) +
-    (target.deflated ? deflatedUrl : 0)
+    actions.indexOf(action) + id.kind + (linkName === undefined ? 0 : named) + (target.deflated ? deflatedUrl : 0)
   return (
-    alphabet[kind]! +
-    (compact ? Buffer.from(messageId.slice(4), 'hex').toString('base64url') : encodeText(messageId, true)) +
-    (linkName === undefined ? '' : encodeText(linkName, true)) +
-    target.characters
+    alphabet[kind]! + id.characters + (linkName === undefined ? '' : encodeText(linkName, true)) + target.characters
   )
 }
 
+const noUrl: EncodedUrl = { characters: '', deflated: false }
+
+interface EncodedMessageId {
+  readonly messageId: string
+  /** What it adds to KIND. */
+  readonly kind: number
+  readonly characters: string
+}
+
+/** The message at hand: its links are made one after the other. */
+let lastId: EncodedMessageId = { messageId: '', kind: 0, characters: '' }
+
+/** @throws RangeError when it is not usable */
+function encodeMessageId(messageId: string): EncodedMessageId {
+  if (messageId === lastId.messageId && messageId !== '') return lastId
+  if (!isUsableMessageId(messageId)) throw new RangeError('message id not usable in a link')
+  const compact = /^0000[0-9a-f]{16}$/.test(messageId)
+  const characters = compact
+    ? Buffer.from(messageId.slice(4), 'hex').toString('base64url')
+    : encodeText(messageId, true)
+  lastId = { messageId, kind: compact ? compactId : 0, characters }
+  return lastId
+}
+
 function decodeLink(content: string): TrackedLink | undefined {
-  const kind = alphabet.indexOf(content[0]!)
+  const kind = alphabetValues[content.charCodeAt(0)]!
   const action = actions[kind & 7]
   if (action === undefined) return undefined
-  let next = 1
-  let messageId
-  if (kind & compactId) {
-    next += 11
-    const bytes = Buffer.from(content.slice(1, next), 'base64url')
-    if (bytes.length !== 8 || content.length < next) return undefined
-    messageId = `0000${bytes.toString('hex')}`
-  } else {
-    const id = decodeText(content, next, true)
-    if (id === undefined || !isUsableMessageId(id.text)) return undefined
-    messageId = id.text
-    next = id.end
+  const id = kind & compactId ? decodeCompactId(content) : decodeOtherId(content)
+  if (id === undefined) return undefined
+  const target = decodeTarget(content.slice(id.end), kind & (named | deflatedUrl))
+  return target && { action, messageId: id.text, ...target }
+}
+
+/** An id in SparkPost form: five pairs of characters, each three hex digits, and the first four bits of the eleventh. */
+function decodeCompactId(content: string): DecodedText | undefined {
+  if (content.length < 12) return undefined
+  let to = 4
+  for (let at = 1; at < 11; at += 2) {
+    const bits = valueAt(content, at) * 64 + valueAt(content, at + 1)
+    compactIdText[to++] = hexCodes[bits >> 8]!
+    compactIdText[to++] = hexCodes[(bits >> 4) & 15]!
+    compactIdText[to++] = hexCodes[bits & 15]!
   }
-  let linkName
-  if (kind & named) {
-    const name = decodeText(content, next, true)
+  compactIdText[to] = hexCodes[valueAt(content, 11) >> 2]!
+  return { text: compactIdText.toString('latin1'), end: 12 }
+}
+
+const hexCodes = Uint8Array.from(hexDigits, digit => digit.charCodeAt(0))
+/** Working space: decoding is synchronous and never nested. */
+const compactIdText = Buffer.alloc(20, '0')
+
+function decodeOtherId(content: string): DecodedText | undefined {
+  const id = decodeText(content, 1, true)
+  return id && isUsableMessageId(id.text) ? id : undefined
+}
+
+function valueAt(content: string, at: number): number {
+  return alphabetValues[content.charCodeAt(at)]!
+}
+
+/** What a link says beside action and message. */
+type Target = Pick<TrackedLink, 'url' | 'linkName'>
+
+/**
+ * All recipients of a campaign have the same targets, behind ids and MACs that differ. At most 2,048 of up to 1,024
+ * units together: some 4 MB.
+ */
+const recentTargets = new Recently<{ readonly flags: number; readonly target: Target }>(1024)
+const rememberedUnitsMax = 1024
+
+/** @param flags `named` and `deflatedUrl`, where they are set in KIND */
+function decodeTarget(tail: string, flags: number): Target | undefined {
+  const known = recentTargets.get(tail)
+  if (known?.flags === flags) return known.target
+  let next = 0
+  let linkName: string | undefined
+  if (flags & named) {
+    const name = decodeText(tail, 0, true)
     if (name === undefined || name.text === '') return undefined
     linkName = name.text
     next = name.end
   }
-  const url = next === content.length ? '' : decodeUrl(content, next, (kind & deflatedUrl) !== 0)
+  const url = next === tail.length ? '' : decodeUrl(tail, next, (flags & deflatedUrl) !== 0)
   if (url === undefined || (url !== '' && !isRedirectTarget(url))) return undefined
-  return {
-    action,
-    messageId,
-    ...(url !== '' && { url }),
-    ...(linkName !== undefined && { linkName }),
-  }
+  const target = { ...(url !== '' && { url }), ...(linkName !== undefined && { linkName }) }
+  if (tail.length + url.length <= rememberedUnitsMax) recentTargets.set(tail, { flags, target })
+  return target
 }

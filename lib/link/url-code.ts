@@ -9,6 +9,7 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { decodeText } from './decode-text.ts'
 import { encodeText } from './encode-text.ts'
 import { Recently } from './recently.ts'
+import { isRedirectTarget } from './redirect-target.ts'
 import { textUnitsMax } from './text-code.ts'
 
 export interface EncodedUrl {
@@ -37,7 +38,7 @@ let last: { readonly url: string; readonly encoded: EncodedUrl } = {
   encoded: { characters: '', deflated: false },
 }
 
-/** @throws RangeError for a URL of more than `urlUnitsMax` */
+/** @throws RangeError for a URL of more than `urlUnitsMax`, or one that is nothing to redirect to */
 export function encodeUrl(url: string): EncodedUrl {
   if (url.length > rememberedUnitsMax) {
     // Whether a long one fits is asked before its link is made.
@@ -52,6 +53,8 @@ export function encodeUrl(url: string): EncodedUrl {
 }
 
 function encode(url: string): EncodedUrl {
+  if (!isRedirectTarget(url)) throw new RangeError('URL is nothing to redirect to')
+  if (url.length > urlUnitsMax) throw new RangeError(`URL longer than ${urlUnitsMax} characters`)
   if (url.length > textTriedUnitsMax && url.isWellFormed()) return { characters: deflate(url), deflated: true }
   const characters = encodeText(url)
   if (characters.length < triedCharsMin || isRandom(url, characters) || !url.isWellFormed())

@@ -2,10 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { load } from 'cheerio'
-import { decide, type TrackerPolicy } from '../../lib/event/engagement/engagement.ts'
+import { decide, TrackerMemory, type TrackerPolicy } from '../../lib/event/engagement/engagement.ts'
 import { TrustedProxies } from '../../lib/event/engagement/client-address.ts'
-import { Traces } from '../../lib/event/engagement/traces.ts'
-import { UserAgents } from '../../lib/event/engagement/user-agent.ts'
 import { parseKeyFile } from '../../lib/link/key-file.ts'
 import { LinkKeys } from '../../lib/link/keys.ts'
 import { linkUrl } from '../../lib/link/link-url.ts'
@@ -91,7 +89,7 @@ test('who follows the honeypot link is a machine to the tracker, and so are its 
     geoOf: undefined,
     isAppleRelay: undefined,
   }
-  const memory = { traces: new Traces(), userAgents: new UserAgents() }
+  const memory = new TrackerMemory()
   const follow = (url: string) => {
     const request = {
       method: 'GET',

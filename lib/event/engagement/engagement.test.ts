@@ -8,9 +8,7 @@ import { trapLinkName, type TrackedLink } from '../../link/link.ts'
 import { signToken } from '../../link/token.ts'
 import { newMessageId } from '../../record/message-id.ts'
 import { TrustedProxies } from './client-address.ts'
-import { decide, type Decision, type TrackerPolicy, type TrackerRequest } from './engagement.ts'
-import { Traces } from './traces.ts'
-import { UserAgents } from './user-agent.ts'
+import { decide, TrackerMemory, type Decision, type TrackerPolicy, type TrackerRequest } from './engagement.ts'
 
 const line = (id: string, state: string, byte: number) =>
   `${id} ${state} 2026-01-01T00:00:00Z ${Buffer.alloc(32, byte).toString('base64')}\n`
@@ -49,7 +47,7 @@ function ask(request: Partial<TrackerRequest>, rules: Partial<TrackerPolicy> = {
 }
 
 function fresh() {
-  return { traces: new Traces(), userAgents: new UserAgents() }
+  return new TrackerMemory()
 }
 
 function link(tracked: Partial<TrackedLink> = {}, by = keys): string {

@@ -3,11 +3,11 @@
  * policy and what was seen before are handed in.
  */
 import { randomEventId } from '../event-id.ts'
-import type { EngagementEvent, Geo } from '../event.ts'
+import type { EngagementEvent, Geo, Verdict } from '../event.ts'
 import type { LinkKeys } from '../../link/keys.ts'
 import { decodeLegacyToken } from '../../link/legacy-token.ts'
 import { trapLinkName, type TrackedLink } from '../../link/link.ts'
-import { verifyToken } from '../../link/token.ts'
+import { actions, verifyToken } from '../../link/token.ts'
 import {
   badRequest,
   methodNotAllowed,
@@ -21,12 +21,13 @@ import {
 } from './answer.ts'
 import { clientAddress, keptAddress, type AddressDetail, type TrustedProxies } from './client-address.ts'
 import { headerLocation } from './header-location.ts'
+import { Landings } from './landings.ts'
 import { confirmPage, revokedPage, unsubscribedPage, unsubscribePage } from './page.ts'
 import { isPixel } from './pixel-action.ts'
 import { asksForRobots, pathBytesMax, tokenOf } from './request-path.ts'
-import type { Seen, Traces } from './traces.ts'
+import { Traces, type Seen } from './traces.ts'
 import { formBytesMax, isOneClick } from './unsubscribe-form.ts'
-import type { UserAgents } from './user-agent.ts'
+import { UserAgents } from './user-agent.ts'
 import { userAgentText } from './user-agent-text.ts'
 import { judge } from './verdict.ts'
 
@@ -61,9 +62,10 @@ export interface TrackerPolicy {
 }
 
 /** What the process remembers between requests; nothing of it changes an answer. */
-export interface TrackerMemory {
-  readonly traces: Traces
-  readonly userAgents: UserAgents
+export class TrackerMemory {
+  readonly traces = new Traces()
+  readonly userAgents = new UserAgents()
+  readonly landings = new Landings()
 }
 
 export interface Decision {
@@ -125,20 +127,19 @@ function follow(
   const { method } = request
   if (link.action === 'list_unsubscribe') return unsubscribe(link, request, now, policy)
   if (method === 'POST') return { answer: methodNotAllowed(readMethods), refused: 'method' }
-  let answer = pixel
-  if (!isPixel(link.action)) {
-    const location = link.url === undefined ? undefined : headerLocation(link.url)
-    if (location === undefined) return { answer: notFound, refused: 'target' }
-    answer = redirect(location)
-  }
+  const click = !isPixel(link.action)
+  const landing = click && link.url !== undefined ? memory.landings.of(link.url) : undefined
+  const answer = click ? landing?.answer : pixel
+  if (answer === undefined) return { answer: notFound, refused: 'target' }
   if (method === 'HEAD') {
     // No engagement: browsers and mail programs don't ask this way. What asked is remembered as a machine.
     memory.traces.noteHead(link.messageId, now)
     return { answer }
   }
   const trap = link.linkName === trapLinkName
-  const seen = memory.traces.note(link.messageId, link.action, link.url, now, trap)
-  return { answer, event: judged(eventOf(link, request, now, policy), request, policy, memory, seen, trap) }
+  const number = (landing?.checksum ?? 0) ^ actions.indexOf(link.action)
+  const seen = memory.traces.note(link.messageId, number, click, now, trap)
+  return { answer, event: judgedEvent(link, request, now, policy, memory, seen, trap) }
 }
 
 /** RFC 8058: only the POST unsubscribes. Mail services send it from machines, so nothing is judged. */
@@ -146,7 +147,7 @@ function unsubscribe(link: TrackedLink, request: TrackerRequest, now: number, po
   if (request.method !== 'POST') return { answer: unsubscribePage }
   if (request.body.length > formBytesMax) return { answer: tooLarge, refused: 'form' }
   if (!isOneClick(request.contentType, request.body)) return { answer: badRequest, refused: 'form' }
-  return { answer: unsubscribedPage, event: eventOf(link, request, now, policy) }
+  return { answer: unsubscribedPage, event: eventOf(link, request, now, policy, userAgentText(request.userAgent)) }
 }
 
 /**
@@ -177,32 +178,34 @@ function followLegacy(
   }
   if (request.method === 'HEAD') return { answer }
   // What was seen before is left alone: a stranger must not be able to cast doubt on a message's signed links.
-  return { answer, event: judged(eventOf(link, request, now, policy), request, policy, memory, nothingSeen, false) }
+  return { answer, event: judgedEvent(link, request, now, policy, memory, nothingSeen, false) }
 }
 
 const nothingSeen: Seen = { repeat: false, burst: false, afterHead: false, afterTrap: false }
 
 /** The event with its verdict. */
-function judged(
-  event: EngagementEvent,
+function judgedEvent(
+  link: TrackedLink,
   request: TrackerRequest,
+  now: number,
   policy: TrackerPolicy,
   memory: TrackerMemory,
   seen: Seen,
   trap: boolean,
 ): EngagementEvent {
-  const userAgent = memory.userAgents.read(event.userAgent)
+  const text = userAgentText(request.userAgent)
+  const userAgent = memory.userAgents.read(text)
   const verdict = judge({
-    action: event.type,
-    messageId: event.messageId,
-    at: event.at,
+    action: link.action,
+    messageId: link.messageId,
+    at: now,
     userAgent,
     seen,
     trap,
     fromAppleRelay: relayed(userAgent.machine === 'apple-mpp', request, policy),
     earlyClickMs: policy.earlyClickMs,
   })
-  return verdict ? { ...event, verdict } : event
+  return eventOf(link, request, now, policy, text, verdict)
 }
 
 /** Whether a host is on the list: by its name, or below `*.name`. */
@@ -221,9 +224,15 @@ function relayed(matters: boolean, request: TrackerRequest, policy: TrackerPolic
   return address !== undefined && policy.isAppleRelay(address)
 }
 
-function eventOf(link: TrackedLink, request: TrackerRequest, now: number, policy: TrackerPolicy): EngagementEvent {
+function eventOf(
+  link: TrackedLink,
+  request: TrackerRequest,
+  now: number,
+  policy: TrackerPolicy,
+  userAgent: string | undefined,
+  verdict?: Verdict,
+): EngagementEvent {
   const ip = keptAddress(addressOf(request, policy), policy.addressDetail)
-  const userAgent = userAgentText(request.userAgent)
   // Looked up by what is kept of the address, so that the place is not known better than the address.
   const geo = ip === undefined ? undefined : policy.geoOf?.(ip)
   return {
@@ -235,6 +244,7 @@ function eventOf(link: TrackedLink, request: TrackerRequest, now: number, policy
     ...(userAgent !== undefined && { userAgent }),
     ...(link.url !== undefined && { url: link.url }),
     ...(link.linkName !== undefined && { linkName: link.linkName }),
+    ...(verdict && { verdict }),
     ...(geo && { geo }),
   }
 }

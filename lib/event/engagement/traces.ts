@@ -2,12 +2,9 @@
  * What was seen of the messages whose links were followed last. Kept in the memory of one process and bounded, so it
  * is a hint: what another process saw, or what happened before a restart, is not in it.
  */
-import { crc32 } from 'node:zlib'
-import type { EngagementType } from '../event.ts'
 
 /**
- * Messages that are remembered; the one that was quiet longest is forgotten first. One with five links clicked takes
- * about 850 bytes.
+ * Messages that are remembered: at least the last ones of half as many. One with five links clicked takes about 850 bytes.
  */
 export const messagesMax = 50_000
 /** Links remembered of one message; those beyond are never taken for repeats. */
@@ -44,7 +41,7 @@ interface Click {
 }
 
 interface Trace {
-  /** Checksums; few enough for a list. */
+  /** Few enough for a list. */
   readonly links: number[]
   readonly clicks: Click[]
   headAt: number
@@ -52,24 +49,28 @@ interface Trace {
 }
 
 export class Traces {
-  readonly #messages = new Map<string, Trace>()
-  readonly #messagesMax: number
+  readonly #generationMax: number
+  // Two generations: in one map the oldest message can't be found but by passing all that were forgotten before it.
+  #young = new Map<string, Trace>()
+  #old = new Map<string, Trace>()
 
   constructor(max = messagesMax) {
-    this.#messagesMax = max
+    this.#generationMax = max / 2
   }
 
-  /** Notes that a link of a message was asked for by GET, and says what that adds up to with what was seen before. */
-  note(messageId: string, action: EngagementType, url: string | undefined, at: number, trap: boolean): Seen {
+  /**
+   * Notes that a link of a message was asked for by GET, and says what that adds up to with what was seen before.
+   * @param link a number that tells it from the other links of the message
+   * @param click whether people follow it, in contrast to a pixel
+   */
+  note(messageId: string, link: number, click: boolean, at: number, trap: boolean): Seen {
     const trace = this.#touch(messageId)
-    // Two links of one message that share a checksum would be taken for one: once in 2^32, and it is a hint.
-    const link = crc32(url ?? '', crc32(action))
     const repeat = trace.links.includes(link)
     if (!repeat && trace.links.length < linksMax) trace.links.push(link)
     if (trap) trace.trapAt = at
     return {
       repeat,
-      burst: url !== undefined && isBurst(trace.clicks, link, at),
+      burst: click && isBurst(trace.clicks, link, at),
       afterHead: at - trace.headAt <= headMs,
       afterTrap: at - trace.trapAt <= trapMs,
     }
@@ -81,18 +82,14 @@ export class Traces {
   }
 
   #touch(messageId: string): Trace {
-    let trace = this.#messages.get(messageId)
-    if (trace) this.#messages.delete(messageId)
-    else {
-      trace = { links: [], clicks: [], headAt: -Infinity, trapAt: -Infinity }
-      if (this.#messages.size >= this.#messagesMax) {
-        for (const oldest of this.#messages.keys()) {
-          this.#messages.delete(oldest)
-          break
-        }
-      }
+    let trace = this.#young.get(messageId)
+    if (trace) return trace
+    trace = this.#old.get(messageId) ?? { links: [], clicks: [], headAt: -Infinity, trapAt: -Infinity }
+    if (this.#young.size >= this.#generationMax) {
+      this.#old = this.#young
+      this.#young = new Map()
     }
-    this.#messages.set(messageId, trace)
+    this.#young.set(messageId, trace)
     return trace
   }
 }

@@ -30,6 +30,9 @@ export const serverLimits = {
   closeMs: 6000,
 } as const
 
+/** Node 24.12 and later make no stream for a request without a body, which ours hardly ever have; older ones take no notice. */
+const reading = { optimizeEmptyRequests: true }
+
 export interface TrackerServerHooks {
   /** Total: never throws. */
   readonly decide: (request: TrackerRequest) => Decision
@@ -53,7 +56,7 @@ export async function serveTracker(
   hooks: TrackerServerHooks,
 ): Promise<TrackerServer> {
   let closing = false
-  const server = createServer({ ...serverLimits, noDelay: true }, (message, response) => {
+  const server = createServer({ ...serverLimits, ...reading, noDelay: true }, (message, response) => {
     const began = performance.now()
     if (message.method !== 'POST') {
       handle(message, response, noBody, began)
@@ -144,6 +147,7 @@ function send(response: ServerResponse, answer: Answer, last: boolean): void {
 
 /** The body as far as one byte beyond `formBytesMax`; undefined when the client went away. */
 function readBody(message: IncomingMessage): Promise<Buffer | undefined> {
+  if (message.readableEnded) return Promise.resolve(noBody)
   return new Promise(resolve => {
     const chunks: Buffer[] = []
     let length = 0

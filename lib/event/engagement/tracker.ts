@@ -9,15 +9,13 @@ import { listening, type ProcessContext, type Running } from '../../process/run.
 import { joinSiblings, siblingNumber } from '../../process/sibling-processes.ts'
 import { StartError } from '../../process/start-error.ts'
 import { TrustedProxies } from './client-address.ts'
-import { decide, type TrackerPolicy } from './engagement.ts'
+import { decide, TrackerMemory, type TrackerPolicy } from './engagement.ts'
 import { openGeo } from './geo.ts'
 import { NetworkList } from './network-list.ts'
 import type { trackerOptions } from './options.ts'
 import { tokenOf } from './request-path.ts'
-import { Traces } from './traces.ts'
 import { trackerMetrics } from './tracker-metrics.ts'
 import { serveTracker } from './tracker-server.ts'
-import { UserAgents } from './user-agent.ts'
 
 type Context = ProcessContext<typeof trackerOptions>
 
@@ -59,7 +57,7 @@ export async function startTracker(context: Context): Promise<Running> {
     prefix: 'tracker',
   })
   const counted = trackerMetrics(metrics)
-  const memory = { traces: new Traces(), userAgents: new UserAgents() }
+  const memory = new TrackerMemory()
   try {
     const server = await listening(settings.inHostport, () =>
       serveTracker(settings.inHostport, settings.processes > 1, {

@@ -1,6 +1,7 @@
 /** What a User-Agent header alone tells of who sent it. */
 import { parse as parseUserAgent } from 'bowser'
 import { isbot } from 'isbot'
+import { Recently } from '../../link/recently.ts'
 
 export interface UserAgent {
   /** A rule of ours or of isbot's list that the text matches, in words for people. Undefined: it may be a human's. */
@@ -62,12 +63,10 @@ function parse(text: string): UserAgent {
   }
 }
 
-/** Texts whose reading is remembered; at most 512 bytes each. */
-const rememberedMax = 2048
-
-/** Reads User-Agent headers; remembers the last ones read, for there are few of them and reading takes time. */
+/** Reads User-Agent headers; remembers those read last, for there are few of them and reading takes time. */
 export class UserAgents {
-  readonly #read = new Map<string, UserAgent>()
+  /** At most 2,048 texts of 512 bytes. */
+  readonly #read = new Recently<UserAgent>(1024)
 
   /** @param text as `userAgentText` gives it; undefined when there was none */
   read(text: string | undefined): UserAgent {
@@ -75,7 +74,6 @@ export class UserAgents {
     const known = this.#read.get(key)
     if (known) return known
     const userAgent = parse(key)
-    if (this.#read.size >= rememberedMax) this.#read.clear()
     this.#read.set(key, userAgent)
     return userAgent
   }

@@ -71,22 +71,20 @@ for (const [why, circumstances, verdict] of cases) {
   test(`judge: ${why}`, () => assert.deepEqual(judge({ ...human, ...circumstances }), verdict))
 }
 
-test('Traces knows a repeat by message, action and link', () => {
+test('Traces knows a repeat by message and link', () => {
   const traces = new Traces()
-  const note = (message: string, action: 'click' | 'open', url?: string) =>
-    traces.note(message, action, url, 0, false).repeat
-  assert.equal(note('1', 'open'), false)
-  assert.equal(note('1', 'open'), true)
-  assert.equal(note('2', 'open'), false)
-  assert.equal(note('1', 'click', 'https://a.example/'), false)
-  assert.equal(note('1', 'click', 'https://b.example/'), false)
-  assert.equal(note('1', 'click', 'https://a.example/'), true)
+  const note = (message: string, link: number) => traces.note(message, link, true, 0, false).repeat
+  assert.equal(note('1', 7), false)
+  assert.equal(note('1', 7), true)
+  assert.equal(note('2', 7), false)
+  assert.equal(note('1', 8), false)
+  assert.equal(note('1', 8), true)
 })
 
 test('Traces sees clicks faster than a human', () => {
   const clicks = (...times: number[]) => {
     const traces = new Traces()
-    return times.map((at, link) => traces.note('1', 'click', `https://example.com/${link}`, at, false).burst)
+    return times.map((at, link) => traces.note('1', link, true, at, false).burst)
   }
   assert.deepEqual(clicks(0, 1000), [false, true])
   assert.deepEqual(clicks(0, 1001), [false, false])
@@ -96,13 +94,13 @@ test('Traces sees clicks faster than a human', () => {
 
 test('Traces takes the same link twice, and pixels, for no burst', () => {
   const traces = new Traces()
-  for (const at of [0, 10, 20]) assert.equal(traces.note('1', 'click', 'https://example.com/', at, false).burst, false)
-  for (const at of [0, 10]) assert.equal(traces.note('1', 'open', undefined, at, false).burst, false)
+  for (const at of [0, 10, 20]) assert.equal(traces.note('1', 1, true, at, false).burst, false)
+  for (const at of [0, 10, 20]) assert.equal(traces.note('1', at, false, at, false).burst, false)
 })
 
 test('Traces remembers HEAD and trap for their time', () => {
   const traces = new Traces()
-  const note = (at: number, trap = false) => traces.note('1', 'click', 'https://example.com/', at, trap)
+  const note = (at: number, trap = false) => traces.note('1', 1, true, at, trap)
   assert.equal(note(0).afterHead, false)
   traces.noteHead('1', 0)
   assert.equal(note(10_000).afterHead, true)
@@ -113,9 +111,13 @@ test('Traces remembers HEAD and trap for their time', () => {
   assert.equal(note(30_001).afterTrap, false)
 })
 
-test('Traces forgets the message that was quiet longest', () => {
-  const traces = new Traces(2)
-  const repeat = (message: string) => traces.note(message, 'open', undefined, 0, false).repeat
-  assert.deepEqual([repeat('1'), repeat('2'), repeat('1'), repeat('3')], [false, false, true, false])
-  assert.deepEqual([repeat('1'), repeat('2')], [true, false])
+test('Traces remembers half as many messages as it may at least, and no more than those', () => {
+  const traces = new Traces(20)
+  const repeat = (message: number) => traces.note(String(message), 1, false, 0, false).repeat
+  for (let message = 0; message < 1000; message++) {
+    assert.equal(repeat(message), false)
+    for (let back = 0; back < Math.min(message, 9); back++) assert.equal(repeat(message - back), true)
+  }
+  const known = Array.from({ length: 1000 }, (_, back) => 999 - back).filter(repeat)
+  assert.ok(known.length >= 10 && known.length <= 20, `${known.length} are known`)
 })
