@@ -1,6 +1,7 @@
 /** `linktool keys`: makes, lists, retires and revokes the keys of links. */
 import { closest } from 'fastest-levenshtein'
 import { addKey, type LinkKey, parseKeyFile, readKeyFile, setKeyState, writeKeyFile } from '../link/key-file.ts'
+import { withKeyFileLocked } from '../link/key-file-lock.ts'
 import { flag, option, path, type OptionTable } from '../process/option.ts'
 import { type RunnableProgram } from '../process/run.ts'
 import { StartError } from '../process/start-error.ts'
@@ -54,9 +55,11 @@ the new key yet can't follow its links.
 }
 
 async function makeKey(file: string): Promise<void> {
-  const before = existing(file)
-  const { text, id } = addKey(before, new Date())
-  await writeKeyFile(file, text)
+  const { text, id } = await withKeyFileLocked(file, async () => {
+    const added = addKey(existing(file), new Date())
+    await writeKeyFile(file, added.text)
+    return added
+  })
   const successor = parseKeyFile(text).length > 1
   await print(`key ${id} signs from now on${successor ? '; the keys before it go on verifying' : ''}: ${file}`)
 }
@@ -83,11 +86,14 @@ function row({ id, state, created }: LinkKey): string[] {
 }
 
 async function changeKey(file: string, id: string, state: 'verifying' | 'revoked'): Promise<void> {
-  const before = readKeyFile(file)
-  const after = setKeyState(before, id, state)
-  if (after !== before) await writeKeyFile(file, after)
+  const changed = await withKeyFileLocked(file, async () => {
+    const before = readKeyFile(file)
+    const after = setKeyState(before, id, state)
+    if (after !== before) await writeKeyFile(file, after)
+    return after !== before
+  })
   const links = state === 'verifying' ? 'its links work' : 'its links are answered with 410 Gone'
-  await print(`key ${id} is ${state}${after === before ? ' already' : ''}: ${links}. Send wrapper and tracker SIGHUP.`)
+  await print(`key ${id} is ${state}${changed ? '' : ' already'}: ${links}. Send wrapper and tracker SIGHUP.`)
 }
 
 function reasonOf(error: NodeJS.ErrnoException): string {

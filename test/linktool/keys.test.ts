@@ -60,6 +60,18 @@ test('keys: links live through rotation and retirement, and end with a revocatio
     for (const { stdout, stderr } of [list, json, revoked, refused]) assert.ok(!(stdout + stderr).includes(secret))
 })
 
+test('keys: new keys made by several processes at once are all there, the last one signs', async () => {
+  const file = join(dir, 'at-once')
+  const ids = await Promise.all(Array.from({ length: 4 }, () => newKey(file)))
+  const { stdout } = await linktool(['keys', 'list', '--json', '--link-keys', file])
+  const keys = JSON.parse(stdout) as { id: string; state: string }[]
+  assert.deepEqual(keys.map(({ id }) => id).toSorted(), ids.toSorted())
+  assert.deepEqual(
+    keys.map(({ state }) => state),
+    ['verifying', 'verifying', 'verifying', 'signing'],
+  )
+})
+
 test('keys: a file that all may read, a missing one and a damaged one are refused in one line', async () => {
   const file = join(dir, 'open')
   await newKey(file)
