@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { test } from 'node:test'
+import type { TrackingSettings } from '../message/tracking/tracking-settings.ts'
 import { explainMessage } from './explain-message.ts'
-import type { TrackingSettings } from './tracking-options.ts'
 import { withLineEnds } from './wrapping.ts'
 
 const settings = {

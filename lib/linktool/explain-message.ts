@@ -22,9 +22,9 @@ import {
 import { applyOptOutHeaders } from '../message/tracking/opt-out-headers.ts'
 import { textLinks } from '../message/tracking/text-links.ts'
 import type { LinkRequest } from '../message/tracking/tracking-plan.ts'
+import type { TrackingSettings } from '../message/tracking/tracking-settings.ts'
 import type { PartSkipReason, WrapReport } from '../message/tracking/wrap-report.ts'
 import { type MessagePart, messageParts } from './message-parts.ts'
-import type { TrackingSettings } from './tracking-options.ts'
 import { wrapMessage } from './wrapping.ts'
 
 /** Why a link stays as it is. */
@@ -80,28 +80,38 @@ export function explainMessage(message: Buffer, given: TrackingSettings): Explai
   const parts = messageParts(message)
   const top = new HeaderBlock(message.subarray(0, Math.max(0, message.indexOf('\r\n\r\n') + 2)))
   const links = parts.flatMap(part => {
-    const rewritten = after.get(part.path) ?? part
-    if (part.type === 'text/html' || part.type === 'text/x-amp-html') {
-      const context = { ...contextOf(part, settings.trackingUrl), amp: part.type === 'text/x-amp-html' }
-      const blocked = blockedBy(part, top, settings, context.amp ? 'amp' : 'html')
-      return htmlLinks(part, rewritten, context, blocked, requestOf)
-    }
-    if (part.type !== 'text/plain') return []
-    return plainLinks(
+    const kind = kinds.get(part.type)
+    if (kind === undefined) return []
+    const explained: PartToExplain = {
       part,
-      rewritten,
-      contextOf(part, settings.trackingUrl),
-      blockedBy(part, top, settings, 'text'),
+      rewritten: after.get(part.path) ?? part,
+      context: { trackingHost: urlHost(settings.trackingUrl), charset: part.charset, amp: kind === 'amp' },
+      blocked: blockedBy(part, top, settings, kind),
       requestOf,
-    )
+    }
+    return kind === 'text' ? plainLinks(explained) : htmlLinks(explained)
   })
   return { links, report }
 }
 
-type RequestOf = (url: string | undefined) => LinkRequest | undefined
+type PartKind = 'html' | 'amp' | 'text'
 
-function contextOf(part: MessagePart, trackingUrl: string): LinkContext {
-  return { trackingHost: urlHost(trackingUrl), charset: part.charset, amp: false }
+/** Parts in which links are looked for, by media type. */
+const kinds: ReadonlyMap<string, PartKind> = new Map([
+  ['text/html', 'html'],
+  ['text/x-amp-html', 'amp'],
+  ['text/plain', 'text'],
+])
+
+interface PartToExplain {
+  readonly part: MessagePart
+  /** The same part after the message went through the wrapper. */
+  readonly rewritten: MessagePart
+  readonly context: LinkContext
+  /** Why no link of it is wrapped at all. */
+  readonly blocked: Reason | undefined
+  /** What a link of the rewritten part stands for, when the wrapper made it. */
+  readonly requestOf: (url: string | undefined) => LinkRequest | undefined
 }
 
 /** Why no link of a part is wrapped at all, in the order in which the wrapper asks. */
@@ -109,7 +119,7 @@ function blockedBy(
   part: MessagePart,
   top: HeaderBlock,
   settings: TrackingSettings,
-  kind: 'html' | 'amp' | 'text',
+  kind: PartKind,
 ): Reason | undefined {
   const isOn = kind === 'text' ? settings.trackText : settings.trackClick
   if (!isOn) return 'switched-off'
@@ -129,13 +139,7 @@ function textOf(part: MessagePart): string | undefined {
   return bodyText(part.body, transferEncoding(part.header.get('content-transfer-encoding')))?.text
 }
 
-function htmlLinks(
-  part: MessagePart,
-  rewritten: MessagePart,
-  context: LinkContext,
-  blocked: Reason | undefined,
-  requestOf: RequestOf,
-): ExplainedLink[] {
+function htmlLinks({ part, rewritten, context, blocked, requestOf }: PartToExplain): ExplainedLink[] {
   const html = textOf(part)
   if (html === undefined) return []
   const after = scanHtml(textOf(rewritten) ?? '').links
@@ -145,20 +149,23 @@ function htmlLinks(
     if (href === undefined) return []
     const request = requestOf(hrefOf(after[index]))
     const verdict = judgeLink(tag, context)
-    const element = { part: part.path, type: part.type, element: tag.name, text: seen.textOf(index) }
+    const element = { ...placeOf(part), element: tag.name, text: seen.textOf(index) }
     if (request) return [{ ...element, ...wrappedAs(request) }]
     const reason = blocked ?? (verdict.wrap ? 'unknown' : verdict.reason)
     return [{ ...element, url: decodeAttributeValue(decoded(href, part.charset)), wrapped: false, reason }]
   })
   const inComments = seen.commentLinks.map(link => ({
-    part: part.path,
-    type: part.type,
+    ...placeOf(part),
     element: 'a',
     ...link,
     wrapped: false,
     reason: blocked ?? ('comment' as const),
   }))
   return [...links, ...inComments]
+}
+
+function placeOf(part: MessagePart): Pick<ExplainedLink, 'part' | 'type'> {
+  return { part: part.path, type: part.type }
 }
 
 function wrappedAs({ action, url = '', linkName }: LinkRequest): Pick<ExplainedLink, 'url' | 'wrapped' | 'action'> {
@@ -169,13 +176,7 @@ function hrefOf(tag: LinkTag | undefined): string | undefined {
   return tag?.attributes.find(attribute => attribute.name === 'href')?.value
 }
 
-function plainLinks(
-  part: MessagePart,
-  rewritten: MessagePart,
-  context: LinkContext,
-  blocked: Reason | undefined,
-  requestOf: RequestOf,
-): ExplainedLink[] {
+function plainLinks({ part, rewritten, context, blocked, requestOf }: PartToExplain): ExplainedLink[] {
   const text = textOf(part)
   if (text === undefined) return []
   const rewrittenText = textOf(rewritten) ?? ''
@@ -184,7 +185,7 @@ function plainLinks(
     ({ start, end, clear, optOut }, index): ExplainedLink => {
       const written = text.slice(start, end)
       const request = requestOf(after[index])
-      const place = { part: part.path, type: part.type, element: 'text', text: '' }
+      const place = { ...placeOf(part), element: 'text', text: '' }
       if (request) return { ...place, ...wrappedAs(request) }
       const verdict = judgeUrl(written.replaceAll('&', '&amp;'), context)
       const own = optOut ? 'opt-out' : !verdict.wrap ? verdict.reason : clear ? 'unknown' : 'unclear-end'

@@ -1,6 +1,7 @@
 /** The wrapper's settings of what is done to a message, as linktool takes them. */
 import { LinkKeys } from '../link/keys.ts'
 import { readTrackingUrl } from '../link/link-url.ts'
+import { missingFor } from '../message/tracking/tracking-settings.ts'
 import { flag, oneOf, option, text, type Kind, type OptionTable, type Settings } from '../process/option.ts'
 import { StartError } from '../process/start-error.ts'
 import { SettingsError, type WithCommon } from '../process/settings.ts'
@@ -47,24 +48,12 @@ export const trackingOptions = {
   }),
 } satisfies OptionTable
 
-export type TrackingSettings = Settings<WithCommon<typeof trackingOptions>>
-
-/** Whether anything in a message will lead to the tracker. */
-function needsLinks(settings: TrackingSettings): boolean {
-  const { trackOpen, trackInitialOpen, trackClick, trackText, listUnsubscribe } = settings
-  const inHeader = listUnsubscribe === 'https' || listUnsubscribe === 'both'
-  return trackOpen || trackInitialOpen || trackClick || trackText || inHeader
-}
+export type GivenSettings = Settings<WithCommon<typeof trackingOptions>>
 
 /** @throws {SettingsError} for settings that don't go together */
-export function validateTracking(settings: TrackingSettings): void {
-  const { listUnsubscribe } = settings
-  if ((listUnsubscribe === 'mailto' || listUnsubscribe === 'both') && settings.listUnsubscribeMailto === undefined)
-    throw new SettingsError(`--list-unsubscribe ${listUnsubscribe} needs --list-unsubscribe-mailto ADDRESS`)
-  if (needsLinks(settings) && settings.trackingUrl === undefined)
-    throw new SettingsError('--tracking-url URL is required: the public address of the tracker')
-  if (needsLinks(settings) && settings.linkKeys === undefined)
-    throw new SettingsError('--link-keys FILE is required: make one with linktool keys new --link-keys FILE')
+export function validateTracking(settings: GivenSettings): void {
+  const missing = missingFor(settings)
+  if (missing !== undefined) throw new SettingsError(missing)
 }
 
 /**

@@ -6,11 +6,12 @@ import { option, path, type OptionTable } from '../process/option.ts'
 import { type RunnableProgram } from '../process/run.ts'
 import { StartError } from '../process/start-error.ts'
 import { SettingsError } from '../process/settings.ts'
+import { type LinkMaker, signedLinks, type TrackingSettings } from '../message/tracking/tracking-settings.ts'
 import type { WrapReport } from '../message/tracking/wrap-report.ts'
 import { finished } from './finished.ts'
 import { readStandardInput } from './standard-input.ts'
-import { loadKeys, trackingOptions, type TrackingSettings, validateTracking } from './tracking-options.ts'
-import { type LinkMaker, signedLinks, withLineEnds, wrapMessage } from './wrapping.ts'
+import { loadKeys, trackingOptions, validateTracking } from './tracking-options.ts'
+import { withLineEnds, wrapMessage } from './wrapping.ts'
 
 const options = {
   ...trackingOptions,

@@ -10,6 +10,7 @@ import { StartError } from '../../process/start-error.ts'
 import { joinSiblings } from '../../process/sibling-processes.ts'
 import { SettingsError, type WithCommon } from '../../process/settings.ts'
 import { RecordStore } from '../../record/record-store.ts'
+import { missingFor } from '../tracking/tracking-settings.ts'
 import { RedisCopyLedger } from './accepted-copies.ts'
 import { DebugFile } from './debug-file.ts'
 import { defaultLimits } from './limits.ts'
@@ -17,7 +18,7 @@ import { isLoopback, isLoopbackHost, matchNetworks } from './networks.ts'
 import type { wrapperOptions } from './options.ts'
 import { RelayMetrics } from './relay-metrics.ts'
 import { RelayServer, type Certificate } from './relay-server.ts'
-import { TrackingRewriting, type TrackingSettings } from './tracking-rewriting.ts'
+import { TrackingRewriting } from './tracking-rewriting.ts'
 
 export type WrapperSettings = Settings<WithCommon<typeof wrapperOptions>>
 
@@ -48,29 +49,13 @@ export function validateWrapper(settings: WrapperSettings): void {
   if (inHostport.port === outHostport.port && inHostport.port !== 0 && sameHost) {
     throw new SettingsError('--out-hostport is where the wrapper itself listens: name the MTA behind it')
   }
-  const { listUnsubscribe } = settings
-  if ((listUnsubscribe === 'mailto' || listUnsubscribe === 'both') && settings.listUnsubscribeMailto === undefined) {
-    throw new SettingsError(`--list-unsubscribe ${listUnsubscribe} needs --list-unsubscribe-mailto ADDRESS`)
-  }
-  if (needsLinks(settings)) needTracker(settings)
+  const missing = missingFor(settings)
+  if (missing !== undefined) throw new SettingsError(missing)
   try {
     loadKeys(settings)
     loadCertificate(settings)
   } catch (error) {
     throw new SettingsError((error as Error).message)
-  }
-}
-
-function needTracker(settings: WrapperSettings): void {
-  if (settings.trackingUrl === undefined) {
-    throw new SettingsError(
-      '--tracking-url URL is required: the public address of the tracker, the beginning of every link',
-    )
-  }
-  if (settings.linkKeys === undefined) {
-    throw new SettingsError(
-      '--link-keys FILE is required: make one with node cmd/linktool.ts keys new --link-keys FILE',
-    )
   }
 }
 
@@ -108,7 +93,7 @@ export async function startWrapper(context: ProcessContext<typeof wrapperOptions
         connectionsPerAddressMax: settings.maxConnectionsPerAddress,
       },
       multiRecipient: settings.multiRecipient,
-      rewriting: new TrackingRewriting(trackingOf(settings), () => keys, log, metrics),
+      rewriting: new TrackingRewriting(settings, () => keys, log, metrics),
       ledger,
       metrics: relayMetrics,
       accepted: ({ messageId, record }) => records.put('wrapper', messageId, record, ttlSeconds),
@@ -190,37 +175,6 @@ function remedyFor(trouble: string): string {
   return /certificate|TLS|SSL/i.test(trouble)
     ? 'give the MTA a certificate that is valid for this name, or see --out-tls and --insecure-skip-verify'
     : 'check the MTA and --out-hostport'
-}
-
-/** Whether anything in a message will lead to the tracker. */
-function needsLinks(settings: WrapperSettings): boolean {
-  const { trackOpen, trackInitialOpen, trackClick, trackText, listUnsubscribe } = settings
-  return (
-    trackOpen ||
-    trackInitialOpen ||
-    trackClick ||
-    trackText ||
-    listUnsubscribe === 'https' ||
-    listUnsubscribe === 'both'
-  )
-}
-
-function trackingOf(settings: WrapperSettings): TrackingSettings {
-  const { trackOpen, trackInitialOpen, trackClick, trackText, dkimSigned, honeypotLink, listUnsubscribe } = settings
-  const mailto = listUnsubscribe === 'https' ? undefined : settings.listUnsubscribeMailto
-  return {
-    trackOpen,
-    trackInitialOpen,
-    trackClick,
-    trackText,
-    trackingUrl: settings.trackingUrl,
-    dkimSigned,
-    honeypotLink,
-    listUnsubscribe:
-      listUnsubscribe === 'off'
-        ? undefined
-        : { https: listUnsubscribe !== 'mailto', ...(mailto !== undefined && { mailto }) },
-  }
 }
 
 function loadKeys(settings: WrapperSettings): LinkKeys | undefined {

@@ -2,24 +2,15 @@
 import { randomFillSync, randomUUID } from 'node:crypto'
 import { Counter, type Registry } from 'prom-client'
 import type { LinkKeys } from '../../link/keys.ts'
-import { linkUrl } from '../../link/link-url.ts'
-import { signToken } from '../../link/token.ts'
 import type { Logger } from '../../process/log.ts'
 import { newMessageId } from '../../record/message-id.ts'
 import { messageIdentity, type MessageIdentity } from '../tracking/stamp.ts'
-import type { ListUnsubscribe, TrackingPlan, TrackingSwitches } from '../tracking/tracking-plan.ts'
+import type { TrackingPlan, TrackingSwitches } from '../tracking/tracking-plan.ts'
+import { planFor, signedLinks, type TrackingSettings } from '../tracking/tracking-settings.ts'
 import type { WrapReport } from '../tracking/wrap-report.ts'
 import { MessageWrapper } from '../tracking/wrap-message.ts'
 import { messageHead } from './message-head.ts'
 import type { Copy, RelayedMessage, Rewriter, Rewriting } from './rewriting.ts'
-
-export interface TrackingSettings extends TrackingSwitches {
-  /** Undefined when nothing is tracked. */
-  readonly trackingUrl: string | undefined
-  readonly dkimSigned: 'pass' | 'wrap'
-  readonly honeypotLink: boolean
-  readonly listUnsubscribe: ListUnsubscribe | undefined
-}
 
 const nothing: TrackingSwitches = { trackOpen: false, trackInitialOpen: false, trackClick: false, trackText: false }
 
@@ -98,31 +89,10 @@ export class TrackingRewriting implements Rewriting {
     return head !== undefined && messageIdentity(head).messageId !== undefined
   }
 
-  #plan({ messageId, uuid }: Stamped, stampOnly: boolean): TrackingPlan {
-    const {
-      trackOpen,
-      trackInitialOpen,
-      trackClick,
-      trackText,
-      trackingUrl = '',
-      dkimSigned,
-      honeypotLink,
-      listUnsubscribe,
-    } = this.#settings
+  #plan(stamped: Stamped, stampOnly: boolean): TrackingPlan {
     const keys = this.#keys()
-    return {
-      ...(stampOnly || !keys ? nothing : { trackOpen, trackInitialOpen, trackClick, trackText }),
-      dkimSigned,
-      honeypotLink,
-      trackingUrl,
-      messageId,
-      uuid,
-      linkFor: link => {
-        if (!keys) throw new Error('no link keys')
-        return linkUrl(trackingUrl, signToken({ ...link, messageId }, keys))
-      },
-      ...(listUnsubscribe && { listUnsubscribe }),
-    }
+    const plan = planFor(this.#settings, stamped, keys && signedLinks(this.#settings.trackingUrl ?? '', keys))
+    return stampOnly || !keys ? { ...plan, ...nothing } : plan
   }
 
   #count({ links, pixels, skipped, failure }: WrapReport, stampOnly: boolean): void {
