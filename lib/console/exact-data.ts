@@ -12,6 +12,13 @@ const undecidedBytes = 4
 
 /** Has a connection's parser read messages exactly. The end of data is found just as it was: `\r\n.\r\n` and nothing else. */
 export function readDataExactly(parser: SMTPStream): void {
+  // What goes on may end the next message at once, when all of it was pipelined, and then has set this anew:
+  // smtp-server's own forgets it afterwards, and the connection stands still.
+  parser.continue = () => {
+    const goOn = parser._continueCallback
+    parser._continueCallback = typeof goOn !== 'function'
+    if (typeof goOn === 'function') goOn()
+  }
   parser._feedDataStream = (arrived, done) => {
     const chunk = parser._lastBytes ? Buffer.concat([parser._lastBytes, arrived]) : arrived
     parser._lastBytes = false
