@@ -62,4 +62,7 @@ test('DelimiterSearch takes a line for a delimiter up to 998 bytes of padding', 
     assert.equal(search(`--a${' '.repeat(998)}\r\n`, ['a'], cuts).length, 1)
     assert.equal(search(`--a${' '.repeat(1001)}\r\n`, ['a'], cuts).length, 0)
   }
+  // The longest line of all, cut at each of its last bytes.
+  const longest = `--a--${' '.repeat(998)}\r\ntext`
+  for (let cut = 1000; cut < longest.length; cut++) assert.equal(search(longest, ['a'], [cut]).length, 1, String(cut))
 })

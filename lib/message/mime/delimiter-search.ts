@@ -62,7 +62,8 @@ export class DelimiterSearch {
       this.#from = start
       const line = this.#atLine ? start : start + 2
       const end = this.#lineEnd(line)
-      if (end === undefined && !final && window.end - line <= this.delimiters.lineBytesMax) return undefined
+      // One byte more than the longest line may be its CR.
+      if (end === undefined && !final && window.end - line <= this.delimiters.lineBytesMax + 1) return undefined
       const meaning = this.#meaningOf(line, end)
       if (meaning) return { ...meaning, start, end: end === undefined ? window.end : end + 2 }
       // Nothing before the line's end is another candidate; of a line that is too long the end is not known.
