@@ -46,6 +46,12 @@ test('wrap does to standard input what the wrapper does: stamps, links, pixel, a
   assert.match(stderr, /^linktool: messages 1, links wrapped 1, pixels added 1; left alone: scheme 1\n$/)
 })
 
+test('wrap puts in the honeypot link where it is asked to', async () => {
+  const { code, stdout } = await linktool(['wrap', '--honeypot-link', ...tracking], message)
+  assert.equal(code, 0)
+  assert.deepEqual(linksIn(stdout)[1], ['click', 'https://track.example.com/robots.txt'])
+})
+
 test('wrap with tracking off changes nothing but the stamps, and needs neither keys nor tracking URL', async () => {
   const { code, stdout } = await linktool(['wrap', '--no-track-open', '--track-click=false'], message)
   assert.equal(code, 0)

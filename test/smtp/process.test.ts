@@ -114,7 +114,8 @@ describe('a message', () => {
   test('is stamped and wrapped, and its record is in Redis', async () => {
     const dataFile = join(dir, 'data.txt')
     const conversationFile = join(dir, 'conversation.txt')
-    const wrapper = await start(['--upstream-data-debug', dataFile, '--downstream-debug', conversationFile])
+    const debug = ['--upstream-data-debug', dataFile, '--downstream-debug', conversationFile]
+    const wrapper = await start(['--honeypot-link', ...debug])
     const before = sink.accepted.length
     assert.match(await send(wrapper.port, ['someone@d.test'], html), /^250 2\.0\.0 Ok: queued/)
     const { data } = sink.accepted[before]!
@@ -129,6 +130,7 @@ describe('a message', () => {
       url: 'https://example.test/a?b=1&c=2',
     })
     assert.match(data, /<img[^>]*http:\/\/track\.test\/[\w-]+/)
+    assert.match(data, /<a href="http:\/\/track\.test\/[\w-]+" aria-hidden="true"/)
     const { client } = redis
     const record = await until('the record', async () => {
       const [key] = await client.keys(`*:w:${messageId}`)

@@ -42,7 +42,7 @@ export interface CopyLedger {
 }
 
 /** How long a copy is remembered after the last attempt. Clients try again within hours, if for days. */
-export const rememberedSeconds = 86_400
+const rememberedSeconds = 86_400
 /** Copies remembered in this process at most; the oldest give way. */
 const localMax = 100_000
 /** How often other processes' messages in part are noticed. */

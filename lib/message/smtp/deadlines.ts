@@ -7,7 +7,7 @@ export interface Timed {
   check: (now: number) => void
 }
 
-export const deadlineGranularityMs = 250
+const deadlineGranularityMs = 250
 
 export class Deadlines {
   readonly #timed = new Set<Timed>()

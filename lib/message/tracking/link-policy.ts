@@ -1,6 +1,6 @@
 /** Which links are wrapped, and why the others are not. Pure; the wrapper and `linktool explain` both ask it. */
 import type { EngagementType } from '../../event/event.ts'
-import { isTrackableUrl } from '../../link/token.ts'
+import { isTrackableUrl, linkNameBytesMax } from '../../link/token.ts'
 import { urlUnitsMax } from '../../link/url-code.ts'
 import { decodeAttributeValue } from '../html/attribute-value.ts'
 import { AttributeNames, type HtmlAttribute } from '../html/scan-html.ts'
@@ -45,9 +45,6 @@ export interface LinkElement {
   readonly attributes: readonly HtmlAttribute[]
   readonly ambiguous: boolean
 }
-
-/** Longest `target_link_name`, in bytes of UTF-8. */
-export const linkNameBytesMax = 63
 
 const templates =
   /\{\{|\}\}|\{%|%\}|\*\||\|\*|%%[^%\s/?#&=]{1,64}%%|<%|%>|\[\[|\]\]|\$\{|%7[Bb]%7[Bb]|%7[Bb]%25|\*%7[Cc]|%3[Cc]%25/
