@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomInt } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { test } from 'node:test'
@@ -95,14 +96,16 @@ test('tokens that are in mails since the first version still say the same', () =
   for (const [token, link] of written) assert.deepEqual(verifyToken(token, keys), { ok: true, link, keyId: 'k7' })
 })
 
-test('a mutated token is never accepted', () => {
+test('a mutated token is never accepted', t => {
   const mutations = sized(100_000, 1_000_000)
+  const seed = sized(20_261_121, randomInt(1, 2 ** 31))
+  t.diagnostic(`seed ${seed}`)
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   const tokens = fc
-    .sample(anyLink, { numRuns: 500, seed: 20261121 })
+    .sample(anyLink, { numRuns: 500, seed })
     .flatMap(link => [signToken(link, keys), signToken(link, signerWith('k6', 2))])
   const issued = new Set(tokens)
-  let state = 88_172_645
+  let state = seed
   const random = (below: number) => {
     state ^= state << 13
     state ^= state >>> 17

@@ -122,7 +122,7 @@ test('links work when neither Redis nor the disk takes the event; what is lost i
   }
 })
 
-test('what was answered is kept when the tracker is killed, with Redis and without', async () => {
+test('what was answered is kept when the tracker is killed, with Redis and without', async t => {
   const redis = await startRedis()
   const tracker = await startTracker({ redisUrl: redis.url })
   const answered: string[] = []
@@ -167,6 +167,8 @@ test('what was answered is kept when the tracker is killed, with Redis and witho
       assert.equal(event.id, idOf.get(event.messageId) ?? event.id)
       idOf.set(event.messageId, event.id)
     }
+    const copies = events.length - idOf.size
+    t.diagnostic(`${kills} kills: ${answered.length} answered, none lost; ${copies} copies with the same ids`)
   } finally {
     await tracker.stop()
     await redis.stop()

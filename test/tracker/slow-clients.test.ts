@@ -4,14 +4,17 @@ import { test } from 'node:test'
 import { freePort, until } from '../support/process.ts'
 import { slowClient } from '../support/raw-http.ts'
 import { sized } from '../support/soak.ts'
-import { startTracker } from '../support/tracker.ts'
+import { startTracker, type TestTracker } from '../support/tracker.ts'
 
 /** Connections of each kind. */
-const clients = sized(150, 500)
+const clients = sized(150, 2000)
 
-test('slow clients are shown out, and others are answered meanwhile', async () => {
+test('slow clients are shown out, and others are answered meanwhile', async t => {
   const tracker = await startTracker({ redisUrl: `redis://127.0.0.1:${await freePort()}` })
   try {
+    // Redis is not there: the first answers wait for it.
+    await slowestOf(5, tracker)
+    const alone = await slowestOf(50, tracker)
     const unsubscribe = tracker.path({ action: 'list_unsubscribe' })
     const kinds: readonly string[] = [
       '',
@@ -26,10 +29,8 @@ test('slow clients are shown out, and others are answered meanwhile', async () =
     }, 200)
     let open = slow.length
     for (const { closed } of slow) void closed.then(() => open--)
-    for (let n = 0; n < 50; n++) {
-      const answer = await fetch(tracker.url + tracker.path({ url: 'https://example.com/' }), { redirect: 'manual' })
-      assert.equal(answer.status, 302)
-    }
+    const amongSlow = await slowestOf(50, tracker)
+    t.diagnostic(`slowest of 50 answers: ${alone.toFixed(1)} ms alone, ${amongSlow.toFixed(1)} ms among slow clients`)
     // Limits: 5 s for a header, 10 s for a body, 5 s between requests; looked at every second.
     await until('all slow connections to be closed', () => open === 0, 30_000, 50)
     clearInterval(trickle)
@@ -39,3 +40,15 @@ test('slow clients are shown out, and others are answered meanwhile', async () =
     await tracker.stop()
   }
 })
+
+/** Follows links one after the other; gives how long the slowest answer took, in ms. For people: machines differ. */
+async function slowestOf(count: number, tracker: TestTracker): Promise<number> {
+  let slowest = 0
+  for (let n = 0; n < count; n++) {
+    const began = performance.now()
+    const answer = await fetch(tracker.url + tracker.path({ url: 'https://example.com/' }), { redirect: 'manual' })
+    assert.equal(answer.status, 302)
+    slowest = Math.max(slowest, performance.now() - began)
+  }
+  return slowest
+}

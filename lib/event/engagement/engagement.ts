@@ -193,8 +193,7 @@ function judgedEvent(
   seen: Seen,
   trap: boolean,
 ): EngagementEvent {
-  const text = userAgentText(request.userAgent)
-  const userAgent = memory.userAgents.read(text)
+  const userAgent = memory.userAgents.read(request.userAgent)
   const verdict = judge({
     action: link.action,
     messageId: link.messageId,
@@ -205,7 +204,7 @@ function judgedEvent(
     fromAppleRelay: relayed(userAgent.machine === 'apple-mpp', request, policy),
     earlyClickMs: policy.earlyClickMs,
   })
-  return eventOf(link, request, now, policy, text, verdict)
+  return eventOf(link, request, now, policy, userAgent.text, verdict)
 }
 
 /** Whether a host is on the list: by its name, or below `*.name`. */

@@ -5,6 +5,8 @@ export const pathBytesMax = 8192
 
 /** A token is one path segment of base64url; `=` pads those of the older format. */
 const segment = /^[\w-]+={0,2}$/
+/** Nearly all requests: nothing but a token of ours. */
+const nothingElse = /^\/[\w-]+$/
 
 /**
  * The one path segment after the tracker's address, or undefined when the path is not of that form. What follows a `?`
@@ -15,6 +17,7 @@ const segment = /^[\w-]+={0,2}$/
  *   a proxy may or may not take it off.
  */
 export function tokenOf(target: string, prefix: string): string | undefined {
+  if (nothingElse.test(target)) return target.slice(1)
   let path = target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?#]*/i, '')
   const end = path.search(/[?#]/)
   if (end >= 0) path = path.slice(0, end)

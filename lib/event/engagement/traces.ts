@@ -40,12 +40,13 @@ interface Click {
   at: number
 }
 
+/** There are many of them: what most messages never need is made when it is needed. */
 interface Trace {
   /** Few enough for a list. */
-  readonly links: number[]
-  readonly clicks: Click[]
-  headAt: number
-  trapAt: number
+  links: number[] | undefined
+  clicks: Click[] | undefined
+  headAt: number | undefined
+  trapAt: number | undefined
 }
 
 export class Traces {
@@ -65,14 +66,15 @@ export class Traces {
    */
   note(messageId: string, link: number, click: boolean, at: number, trap: boolean): Seen {
     const trace = this.#touch(messageId)
-    const repeat = trace.links.includes(link)
-    if (!repeat && trace.links.length < linksMax) trace.links.push(link)
+    const repeat = trace.links?.includes(link) === true
+    if (trace.links === undefined) trace.links = [link]
+    else if (!repeat && trace.links.length < linksMax) trace.links.push(link)
     if (trap) trace.trapAt = at
     return {
       repeat,
-      burst: click && isBurst(trace.clicks, link, at),
-      afterHead: at - trace.headAt <= headMs,
-      afterTrap: at - trace.trapAt <= trapMs,
+      burst: click && isBurst(trace, link, at),
+      afterHead: trace.headAt !== undefined && at - trace.headAt <= headMs,
+      afterTrap: trace.trapAt !== undefined && at - trace.trapAt <= trapMs,
     }
   }
 
@@ -84,7 +86,7 @@ export class Traces {
   #touch(messageId: string): Trace {
     let trace = this.#young.get(messageId)
     if (trace) return trace
-    trace = this.#old.get(messageId) ?? { links: [], clicks: [], headAt: -Infinity, trapAt: -Infinity }
+    trace = this.#old.get(messageId) ?? { links: undefined, clicks: undefined, headAt: undefined, trapAt: undefined }
     if (this.#young.size >= this.#generationMax) {
       this.#old = this.#young
       this.#young = new Map()
@@ -95,14 +97,15 @@ export class Traces {
 }
 
 /** Whether a click makes a burst with those before it; it is added to them. Runs for every click: no copies. */
-function isBurst(clicks: Click[], link: number, at: number): boolean {
-  let known = false
-  for (const click of clicks) {
-    if (click.link !== link) continue
-    click.at = at
-    known = true
+function isBurst(trace: Trace, link: number, at: number): boolean {
+  if (trace.clicks === undefined) {
+    trace.clicks = [{ link, at }]
+    return false
   }
-  if (!known) {
+  const { clicks } = trace
+  const known = clicks.find(click => click.link === link)
+  if (known) known.at = at
+  else {
     if (clicks.length === clicksMax) clicks.shift()
     clicks.push({ link, at })
   }

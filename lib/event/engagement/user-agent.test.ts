@@ -49,7 +49,8 @@ const cases: readonly [text: string | undefined, is: UserAgent][] = [
 ]
 
 for (const [text, is] of cases) {
-  test(`UserAgents.read ${text}`, () => assert.deepEqual(new UserAgents().read(text), is))
+  test(`UserAgents.read ${text}`, () =>
+    assert.deepEqual(new UserAgents().read(text), { ...(text !== undefined && { text }), ...is }))
 }
 
 for (const text of [

@@ -2,8 +2,11 @@
 import { parse as parseUserAgent } from 'bowser'
 import { isbot } from 'isbot'
 import { Recently } from '../../link/recently.ts'
+import { userAgentBytesMax, userAgentText } from './user-agent-text.ts'
 
 export interface UserAgent {
+  /** As it is kept in events; absent when there was none. */
+  readonly text?: string
   /** A rule of ours or of isbot's list that the text matches, in words for people. Undefined: it may be a human's. */
   readonly machine?: UserAgentRule
   /** `iPhone`, `iPad`, `Mac`; else `mobile`, `tablet`, `desktop`, `tv`. Of a proxy or a machine it is not known. */
@@ -45,36 +48,39 @@ function ruleOf(text: string): UserAgentRule | undefined {
   return undefined
 }
 
-function parse(text: string): UserAgent {
-  const machine = ruleOf(text)
+function read(header: string | undefined): UserAgent {
+  const text = userAgentText(header)
+  const kept = text === undefined ? {} : { text }
+  const machine = ruleOf(text ?? '')
   // What stands behind a proxy or a prefetch is not what the text describes.
-  if (machine !== undefined) return { machine }
+  if (machine !== undefined || text === undefined) return { ...kept, ...(machine && { machine }) }
   try {
     const { os, platform } = parseUserAgent(text)
     const apple = platform.vendor === 'Apple'
     const device = apple ? (platform.model ?? (platform.type === 'desktop' ? 'Mac' : platform.type)) : platform.type
     const system = [os.name, os.versionName !== undefined && os.name === 'Windows' ? os.versionName : os.version]
     return {
+      ...kept,
       ...(device && { device }),
       ...(os.name && { os: system.filter(Boolean).join(' ') }),
     }
   } catch {
-    return {}
+    return kept
   }
 }
 
 /** Reads User-Agent headers; remembers those read last, for there are few of them and reading takes time. */
 export class UserAgents {
-  /** At most 2,048 texts of 512 bytes. */
+  /** At most 2,048 headers of 512 bytes. */
   readonly #read = new Recently<UserAgent>(1024)
 
-  /** @param text as `userAgentText` gives it; undefined when there was none */
-  read(text: string | undefined): UserAgent {
-    const key = text ?? ''
+  /** @param header as node:http gives it; undefined when there was none */
+  read(header: string | undefined): UserAgent {
+    const key = header ?? ''
     const known = this.#read.get(key)
     if (known) return known
-    const userAgent = parse(key)
-    this.#read.set(key, userAgent)
+    const userAgent = read(header)
+    if (key.length <= userAgentBytesMax) this.#read.set(key, userAgent)
     return userAgent
   }
 }
