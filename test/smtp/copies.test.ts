@@ -257,6 +257,30 @@ describe('copies', () => {
     assert.deepEqual(served(), [])
   })
 
+  test('an upstream that refuses RSET: no bounce, and nobody gets into a transaction of another', async () => {
+    const rig = await relay()
+    sink.misbehave = command => (command === 'RSET' ? '500 5.5.1 what' : undefined)
+    assert.match(await send(rig, all), /^451 4\.4\.2 /)
+    sink.misbehave = () => undefined
+    assert.match(await send(rig, all), /^250 /)
+    // The second copy is refused, and so is what would take it back.
+    sink.accepted.length = 0
+    let resets = 0
+    let asked = 0
+    sink.misbehave = command => {
+      if (command === 'RSET' && ++resets > 1) return '500 5.5.1 what'
+      return command === 'RCPT TO:<two@d.test>' && ++asked > 1 ? '450 4.2.1 full' : undefined
+    }
+    const text = 'Message-ID: <y@b.test>'
+    assert.match(await send(rig, all, text), /^451 4\.5\.0 /)
+    sink.misbehave = () => undefined
+    assert.match(await send(rig, all, text), /^250 /)
+    assert.deepEqual(served().toSorted(), all.toSorted())
+    assert.ok(
+      !sink.commands.some((command, at) => command.startsWith('MAIL') && sink.commands[at - 1]?.startsWith('MAIL')),
+    )
+  })
+
   test('a record for each copy', async () => {
     const rig = await relay()
     await send(rig, all)

@@ -271,7 +271,11 @@ export class MailTransaction {
     const pieces = this.#pieces
     if (rewriting.bringsId(pieces)) return this.#sendShared(connection, pieces)
     const reset = await this.#try(connection.command('RSET', limits.upstreamReplyMs))
-    if (!isPositive(reset)) return reset
+    if (!isPositive(reset)) {
+      // Its transaction is open still, and what it said says nothing of the message.
+      this.#upstream.destroy()
+      return reset.code < 500 ? reset : troubleReply(new UpstreamLost('the upstream is out of step'))
+    }
     const copies = ledger.message(this.#mail?.path ?? '', pieces)
     const outcome = await sendCopies(this.#context, connection, copies, {
       mailLine: this.#upstream.mailLine,

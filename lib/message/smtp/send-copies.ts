@@ -103,7 +103,9 @@ async function sendCopy(
       const delivery = new Delivery(context, connection, { recipient, reversePath })
       return { reply: await delivery.sendWhole(pieces), concernsAll: !connection.alive }
     }
-    await connection.command('RSET', upstreamReplyMs)
+    const reset = await connection.command('RSET', upstreamReplyMs)
+    // Else the next MAIL, of whomever, would come within this transaction.
+    if (!isPositive(reset)) connection.destroy()
     const isOdd = isPositive(reply)
     return {
       reply: isOdd ? troubleReply(new UpstreamLost('the upstream is out of step')) : reply,
