@@ -58,8 +58,8 @@ export class Peer {
   }
 
   /** The next line, without CRLF; undefined when the other side has closed. */
-  async line(): Promise<string | undefined> {
-    const deadline = performance.now() + lineMsMax
+  async line(waitMs = lineMsMax): Promise<string | undefined> {
+    const deadline = performance.now() + waitMs
     for (;;) {
       const end = this.#bytes.indexOf('\r\n')
       if (end !== -1) {
@@ -73,10 +73,10 @@ export class Peer {
   }
 
   /** A whole reply; its lines, without CRLF. Empty when the other side has closed. */
-  async reply(): Promise<string[]> {
+  async reply(waitMs = lineMsMax): Promise<string[]> {
     const lines: string[] = []
     for (;;) {
-      const line = await this.line()
+      const line = await this.line(waitMs)
       if (line === undefined) return lines
       lines.push(line)
       if (line[3] !== '-') return lines
@@ -84,9 +84,9 @@ export class Peer {
   }
 
   /** Says a command and gives the last line of its reply. */
-  async ask(command: string): Promise<string> {
+  async ask(command: string, waitMs = lineMsMax): Promise<string> {
     this.say(`${command}\r\n`)
-    return (await this.reply()).at(-1) ?? 'closed'
+    return (await this.reply(waitMs)).at(-1) ?? 'closed'
   }
 
   /** Waits until the other side has closed; gives what it said before. */
@@ -100,7 +100,7 @@ export class Peer {
 
   async #change(deadline: number, what: string): Promise<void> {
     const left = deadline - performance.now()
-    if (left <= 0) throw new Error(`waited ${lineMsMax} ms for ${what}; heard ${JSON.stringify(this.unread)}`)
+    if (left <= 0) throw new Error(`waited in vain for ${what}; heard ${JSON.stringify(this.unread)}`)
     await new Promise<void>(resolve => {
       const timer = setTimeout(resolve, left)
       this.#waiting.push(() => {

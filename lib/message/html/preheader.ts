@@ -2,7 +2,7 @@
  * Preheader text: what a mail shows in the list of messages but not in the message, written in hidden elements right
  * behind `<body>`. A pixel before it would come first in that preview.
  */
-import { AttributeNames, bytesOf, CommentEnds, readAttributes, skipAttributes, tagNameEnd } from './scan-html.ts'
+import { MarkupNames, bytesOf, CommentEnds, readAttributes, skipAttributes, tagNameEnd } from './scan-html.ts'
 
 /** How far a hidden element is followed, in characters; and how many follow each other. */
 const preheaderCharsMax = 16_384
@@ -10,7 +10,7 @@ const preheadersMax = 4
 
 const hiding =
   /display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|max-height\s*:\s*0|font-size\s*:\s*[01](?:px|pt)?\s*(?:[;!]|$)|opacity\s*:\s*0(?:\.0+)?\s*(?:[;!]|$)/i
-const hidingAttributes = new AttributeNames(['style', 'class', 'id', 'hidden'])
+const hidingAttributes = new MarkupNames(['style', 'class', 'id', 'hidden'])
 const named = /(?:^|[\s_-])pre-?(?:header|view)/i
 
 /** The place behind preheader elements that begin at `from`, white space and comments aside; else `from`. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { AttributeNames, scanHtml } from './scan-html.ts'
+import { MarkupNames, scanHtml } from './scan-html.ts'
 
 const hrefs = (html: string): (string | undefined)[] =>
   scanHtml(html).links.map(link => link.attributes.find(({ name }) => name === 'href')?.value)
@@ -103,7 +103,7 @@ test('scanHtml finds the places for pixels', () => {
 })
 
 test('scanHtml keeps the first of each attribute that is asked for, and no other', () => {
-  const names = new AttributeNames(['href', 'data-x'])
+  const names = new MarkupNames(['href', 'data-x'])
   const html = `<a ${'b '.repeat(100)}HREF=1 href=2 data-x=3 data-y=4>`
   const [link] = scanHtml(html, 1, undefined, names).links
   assert.deepEqual(

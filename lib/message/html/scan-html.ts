@@ -79,44 +79,50 @@ kinds[0x3d] = equals
 const doubleQuote = 0x22
 const singleQuote = 0x27
 
-/** Names of attributes that are asked for: a tag made to hold thousands of others costs no memory. */
-export class AttributeNames {
+/** Names of attributes or elements that are asked for: markup made to hold thousands of others costs no memory. */
+export class MarkupNames {
   readonly #names: ReadonlySet<string>
   readonly #lengths: ReadonlySet<number>
+  /** 1 for each character that one begins with. */
+  readonly #begins = new Uint8Array(256)
 
   /** @param names lower case */
   constructor(names: readonly string[]) {
     this.#names = new Set(names)
     this.#lengths = new Set(names.map(name => name.length))
+    for (const name of names) {
+      this.#begins[name.charCodeAt(0)] = 1
+      this.#begins[name.toUpperCase().charCodeAt(0)] = 1
+    }
   }
 
   /** These and more. */
-  with(names: readonly string[]): AttributeNames {
-    return new AttributeNames([...this.#names, ...names])
+  with(names: readonly string[]): MarkupNames {
+    return new MarkupNames([...this.#names, ...names])
   }
 
   /** The name that stands there, lower case, when it is one of these. */
   nameAt(html: string, start: number, end: number): string | undefined {
-    if (!this.#lengths.has(end - start)) return undefined
+    if (!this.#lengths.has(end - start) || this.#begins[html.charCodeAt(start)] !== 1) return undefined
     const name = html.slice(start, end).toLowerCase()
     return this.#names.has(name) ? name : undefined
   }
 }
 
-const linkElements: ReadonlySet<string> = new Set(['a', 'area'])
-const hrefOnly = new AttributeNames(['href'])
+const linkElements = new MarkupNames(['a', 'area'])
+const hrefOnly = new MarkupNames(['href'])
 
 /**
  * @param bytes the same text as bytes, where the caller has it
  * @param names of the attributes of links that are read; by default `href` alone
- * @param elements lower case names of those that are taken for links
+ * @param elements those that are taken for links
  */
 export function scanHtml(
   html: string,
   linksMax = Number.MAX_SAFE_INTEGER,
   bytes: Uint8Array = bytesOf(html),
-  names: AttributeNames = hrefOnly,
-  elements: ReadonlySet<string> = linkElements,
+  names: MarkupNames = hrefOnly,
+  elements: MarkupNames = linkElements,
 ): HtmlScan {
   const links: LinkTag[] = []
   const comments = new CommentEnds(html)
@@ -135,11 +141,12 @@ export function scanHtml(
     const next = bytes[open + 1] ?? 0
     if (isLetter(next)) {
       const nameEnd = tagNameEnd(bytes, open + 1)
+      const asked = elements.nameAt(html, open + 1, nameEnd)
       const name =
-        contentStart === -1 || elements !== linkElements || mayMatter(next, nameEnd - open - 1)
+        asked === undefined && (contentStart === -1 || mayMatter(next, nameEnd - open - 1))
           ? html.slice(open + 1, nameEnd).toLowerCase()
-          : ''
-      if (elements.has(name)) {
+          : (asked ?? '')
+      if (asked !== undefined) {
         const read = readAttributes(html, bytes, nameEnd, names)
         at = read?.end ?? -1
         if (read && links.length < linksMax) links.push({ name, start: open, ...read })
@@ -205,7 +212,7 @@ export function readAttributes(
   html: string,
   bytes: Uint8Array,
   from: number,
-  names: AttributeNames,
+  names: MarkupNames,
 ): { attributes: HtmlAttribute[]; end: number; ambiguous: boolean } | undefined {
   const { length } = bytes
   const attributes: HtmlAttribute[] = []
@@ -300,8 +307,6 @@ function rawTextEnd(html: string, bytes: Uint8Array, from: number, name: string)
 /** Whether a tag's name can be one that matters, by its first letter and length: most tags are none of those. */
 function mayMatter(first: number, length: number): boolean {
   switch (first | 0x20) {
-    case 0x61:
-      return length === 1 || length === 4
     case 0x62:
       return length === 4
     case 0x69:

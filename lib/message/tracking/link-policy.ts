@@ -3,7 +3,7 @@ import type { EngagementType } from '../../event/event.ts'
 import { isTrackableUrl, linkNameBytesMax } from '../../link/token.ts'
 import { urlUnitsMax } from '../../link/url-code.ts'
 import { decodeAttributeValue } from '../html/attribute-value.ts'
-import { AttributeNames, type HtmlAttribute } from '../html/scan-html.ts'
+import { MarkupNames, type HtmlAttribute } from '../html/scan-html.ts'
 import { decodeText, isUtf8 } from '../mime/charset.ts'
 import { trimSpace } from '../mime/header-block.ts'
 
@@ -72,7 +72,7 @@ const optOuts: ReadonlyMap<string, (value: string) => boolean> = new Map([
 ])
 
 /** Attributes that `judgeLink` asks for. */
-export const linkAttributes = new AttributeNames([
+export const linkAttributes = new MarkupNames([
   'href',
   'data-msys-linkname',
   'data-msys-unsubscribe',

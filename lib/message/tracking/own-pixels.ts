@@ -1,6 +1,6 @@
 /** Pixels that a document has already: wrapping twice is wrapping once. */
 import { decodeAttributeValue } from '../html/attribute-value.ts'
-import { AttributeNames, scanHtml } from '../html/scan-html.ts'
+import { MarkupNames, scanHtml } from '../html/scan-html.ts'
 import { urlHost } from './link-policy.ts'
 
 export interface OwnPixels {
@@ -11,9 +11,9 @@ export interface OwnPixels {
 /** Pictures that are looked at, at most. */
 const picturesMax = 5000
 const none: OwnPixels = { initialOpen: false, open: false }
-const source = new AttributeNames(['src'])
-const img: ReadonlySet<string> = new Set(['img'])
-const ampPixel: ReadonlySet<string> = new Set(['amp-pixel'])
+const source = new MarkupNames(['src'])
+const img = new MarkupNames(['img'])
+const ampPixel = new MarkupNames(['amp-pixel'])
 
 export interface PixelPlaces {
   /** Where each would be put. */
