@@ -1,5 +1,6 @@
 /** Processes and ports for tests: started on free places, waited for with a deadline, ended by pid. */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -95,14 +96,29 @@ export async function until<T>(
   }
 }
 
-/** A port of 127.0.0.1 that nobody listens on at the moment. */
+/**
+ * Where ports are taken from: below those that the kernel gives to outgoing connections (ip_local_port_range), of which
+ * one may have the port by the time that it is listened on.
+ */
+const ports = { min: 12_000, max: 32_000 }
+const given = new Set<number>()
+
+/** A port of 127.0.0.1 that nobody listens on at the moment, and that this process was not given before. */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(ports.min, ports.max)
+    if (given.has(port) || !(await isFree(port))) continue
+    given.add(port)
+    return port
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
+  return new Promise(resolve => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
 
 /** Waits until something accepts connections there. */
