@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
 const mark = `MTA_TRACKING_TEST_RUN=${process.env['MTA_TRACKING_TEST_RUN'] ?? '?'}\0`
-const deadlineMs = Date.now() + 5_000
+const deadlineMs = performance.now() + 5_000
 
 function alive(): number[] {
   return readdirSync('/proc')
@@ -21,7 +21,7 @@ function bearsMark(pid: number): boolean {
 
 let left = alive()
 // What was told to end gets a moment to do so.
-while (left.length > 0 && Date.now() < deadlineMs) {
+while (left.length > 0 && performance.now() < deadlineMs) {
   await new Promise(resolve => setTimeout(resolve, 100))
   left = alive()
 }

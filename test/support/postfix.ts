@@ -79,9 +79,9 @@ export async function startPostfix(options: PostfixOptions): Promise<PostfixInst
   const pidFile = join(dir, 'spool', 'pid', 'master.pid')
   const masterPid = () => Number(readFileSync(pidFile, 'utf8').trim())
   const log = () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : '')
-  const deadline = Date.now() + 20_000
+  const deadline = performance.now() + 20_000
   while (!(await greets(options.port))) {
-    if (foreground.exitCode !== null || Date.now() > deadline) {
+    if (foreground.exitCode !== null || performance.now() > deadline) {
       throw new Error(`postfix did not start: ${output.join('')}\n${log()}`)
     }
     await new Promise(resolve => setTimeout(resolve, 50))
