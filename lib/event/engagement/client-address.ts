@@ -1,6 +1,7 @@
 /** Whose address a request came from, when proxies stand in front. */
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
+import { readIpv4 } from './ip-digits.ts'
 
 /** Most entries of an X-Forwarded-For header that are looked at, from its end. */
 export const forwardedHopsMax = 50
@@ -13,6 +14,8 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6
 /** The networks whose word about the client's address is taken. */
 export class TrustedProxies {
   readonly #networks: readonly [Address, number][]
+  /** Those of IPv4 as numbers: first address and mask. */
+  readonly #ipv4Networks: readonly (readonly [first: number, mask: number])[]
 
   /** @throws Error that names the network that can't be read */
   constructor(networks: readonly string[]) {
@@ -32,6 +35,17 @@ export class TrustedProxies {
         throw new Error(`${network} is not a network: write 10.0.0.0/8, 2001:db8::/32 or a single address`)
       }
     })
+    this.#ipv4Networks = this.#networks
+      .filter(([address]) => address.kind() === 'ipv4')
+      .map(([address, bits]) => {
+        const mask = bits === 0 ? 0 : (0xffff_ffff << (32 - bits)) >>> 0
+        return [(readIpv4(address.toString()) & mask) >>> 0, mask]
+      })
+  }
+
+  /** @param address as `readIpv4` gives it */
+  hasIpv4(address: number): boolean {
+    return this.#ipv4Networks.some(([first, mask]) => (address & mask) >>> 0 === first)
   }
 
   has(address: Address): boolean {
@@ -60,16 +74,30 @@ export function clientAddress(
   if (peer === undefined) return undefined
   // The usual case, and the cheapest: nobody stands in front.
   if (trusted.none) return peer.startsWith('::ffff:') ? peer.slice(7) : peer
-  let address = parse(peer)
-  if (address === undefined || !trusted.has(address)) return address?.toString() ?? peer
-  const hops = (forwardedFor ?? realIp ?? '').split(',').slice(-forwardedHopsMax)
-  for (const hop of hops.toReversed()) {
-    const next = parse(hop.trim())
+  let hop = readHop(peer, trusted)
+  if (!hop?.isTrusted) return hop?.address ?? peer
+  const hops = (forwardedFor ?? realIp ?? '').split(',')
+  for (let at = hops.length - 1; at >= Math.max(0, hops.length - forwardedHopsMax); at--) {
+    const next = readHop(hops[at]!.trim(), trusted)
     if (next === undefined) break
-    address = next
-    if (!trusted.has(address)) break
+    hop = next
+    if (!hop.isTrusted) break
   }
-  return address.toString()
+  return hop.address
+}
+
+/** Whose word is taken, and an address in its shortest form. */
+interface Hop {
+  readonly address: string
+  readonly isTrusted: boolean
+}
+
+function readHop(text: string, trusted: TrustedProxies): Hop | undefined {
+  const bare = text.startsWith('::ffff:') ? text.slice(7) : text
+  const ipv4 = readIpv4(bare)
+  if (ipv4 >= 0) return { address: bare, isTrusted: trusted.hasIpv4(ipv4) }
+  const address = parse(text)
+  return address && { address: address.toString(), isTrusted: trusted.has(address) }
 }
 
 /** An address as proxies write it: alone, in brackets, with a port. */
@@ -84,6 +112,7 @@ function parse(text: string): Address | undefined {
 export function keptAddress(address: string | undefined, detail: AddressDetail): string | undefined {
   if (address === undefined || detail === 'none') return undefined
   if (detail === 'full') return address
+  if (readIpv4(address) >= 0) return `${address.slice(0, address.lastIndexOf('.'))}.0`
   const parsed = parse(address)
   if (parsed === undefined) return undefined
   const bytes = parsed.toByteArray()

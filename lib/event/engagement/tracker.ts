@@ -4,13 +4,13 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { LinkKeys } from '../../link/keys.ts'
 import { EventProducer } from '../../queue/event-producer.ts'
-import type { Settings } from '../../process/option.ts'
 import { listening, type ProcessContext, type Running } from '../../process/run.ts'
 import { joinSiblings, siblingNumber } from '../../process/sibling-processes.ts'
 import { StartError } from '../../process/start-error.ts'
 import { TrustedProxies } from './client-address.ts'
 import { decide, TrackerMemory, type TrackerPolicy } from './engagement.ts'
 import { openGeo } from './geo.ts'
+import { LastReading } from './last-reading.ts'
 import { NetworkList } from './network-list.ts'
 import type { trackerOptions } from './options.ts'
 import { tokenOf } from './request-path.ts'
@@ -25,18 +25,25 @@ interface Loaded {
   readonly policy: TrackerPolicy
 }
 
+/** Those that take long to read. */
+interface LargeFiles {
+  readonly geo: LastReading<ReturnType<typeof openGeo>>
+  readonly relays: LastReading<ReturnType<typeof openRelays>>
+}
+
 /** @throws {StartError} when keys or database can't be read or the port can't be opened */
 export async function startTracker(context: Context): Promise<Running> {
   const { settings, log, health, metrics } = context
+  const files: LargeFiles = { geo: new LastReading(openGeo), relays: new LastReading(openRelays) }
   let loaded: Loaded
   try {
-    loaded = load(settings)
+    loaded = load(settings, files)
   } catch (error) {
     throw new StartError((error as Error).message)
   }
   context.onReload(() => {
     try {
-      loaded = load(settings)
+      loaded = load(settings, files)
       health.set('reload', undefined)
       log.info({ signingKey: loaded.keys.signing.id }, 'keys read anew')
     } catch (error) {
@@ -126,7 +133,7 @@ function spillsBeyond(spillDir: string, processes: number): string | undefined {
   return undefined
 }
 
-function load(settings: Settings<typeof trackerOptions> & Context['settings']): Loaded {
+function load(settings: Context['settings'], files: LargeFiles): Loaded {
   return {
     keys: LinkKeys.load(settings.linkKeys ?? ''),
     policy: {
@@ -136,8 +143,8 @@ function load(settings: Settings<typeof trackerOptions> & Context['settings']): 
       legacyLinks: settings.legacyLinks,
       legacyHosts: settings.legacyHosts,
       earlyClickMs: settings.earlyClick,
-      geoOf: settings.geoipDb === undefined ? undefined : openGeo(settings.geoipDb),
-      isAppleRelay: settings.appleRelays === undefined ? undefined : openRelays(settings.appleRelays),
+      geoOf: settings.geoipDb === undefined ? undefined : files.geo.of(settings.geoipDb),
+      isAppleRelay: settings.appleRelays === undefined ? undefined : files.relays.of(settings.appleRelays),
     },
   }
 }
