@@ -338,11 +338,7 @@ describe('SegmentLog, on a disk that fails', () => {
     const disk = new MemoryFileSystem()
     const log = await open(disk)
     for (let i = 0; i < 40; i++) await log.append(Buffer.from(`record ${i} ${'x'.repeat(50)}`))
-    for (;;) {
-      const last = (await log.read(0, 500)).at(-1)
-      if (!last) break
-      await log.release(last.seq)
-    }
+    while (log.firstSeq <= log.lastSeq) await log.release((await log.read(0, 500)).at(-1)!.seq)
     assert.ok(log.bytes <= 100)
     assert.equal(disk.unlinkedBytes, 0)
     await log.close()

@@ -5,107 +5,22 @@ import {
   appendFileSync,
   copyFileSync,
   existsSync,
-  mkdtempSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import * as fc from 'fast-check'
-import { FileSource, type FileSourceOptions } from './file-source.ts'
-import type { LogSource, Resume, SourceEvents, SourcePosition } from './log-source.ts'
+import { fresh, LogLab } from '../../../test/support/log-lab.ts'
+import { sized } from '../../../test/support/soak.ts'
+import type { LogSource, SourceEvents } from './log-source.ts'
 import { eachLine } from './log-text.ts'
 import { StreamSource } from './stream-source.ts'
-
-const fresh: Resume = { from: undefined, through: undefined, damaged: false }
-
-class Lab {
-  readonly dir = mkdtempSync(join(tmpdir(), 'file-source-'))
-  readonly path = join(this.dir, 'mail.log')
-  readonly lines: string[] = []
-  gaps = 0
-  position: SourcePosition | undefined
-  #source: FileSource | undefined
-  #number = 0
-
-  readonly events: SourceEvents = {
-    trouble: () => undefined,
-    gap: () => void this.gaps++,
-    skippedBytes: () => undefined,
-  }
-
-  async open(resume: Resume = fresh, options: Partial<FileSourceOptions> = {}): Promise<void> {
-    await this.#source?.close()
-    this.#source = await FileSource.open(
-      { path: this.path, rotateWaitMs: 0, fromBeginning: true, events: this.events, ...options },
-      resume,
-    )
-  }
-
-  /** Down and up again. */
-  async restart(): Promise<void> {
-    await this.open({ from: this.position, through: this.position, damaged: false })
-  }
-
-  /** Reads until nothing comes any more. To leave an empty file is a step that yields nothing, and up to 9 may follow each other. */
-  async drain(): Promise<void> {
-    for (let idle = 0; idle < 14;) {
-      const chunk = await this.#source!.next()
-      if (!chunk) {
-        idle++
-        continue
-      }
-      idle = 0
-      this.position = chunk.position
-      if (!chunk.replayed) eachLine(chunk.text, line => this.lines.push(line))
-    }
-  }
-
-  /** Distinct lines, for files are told apart by how they begin. */
-  write(count: number): void {
-    for (let line = 0; line < count; line++)
-      appendFileSync(this.path, `${this.#number++} ${'x'.repeat(this.#number % 90)}\n`)
-  }
-
-  get written(): string[] {
-    return Array.from({ length: this.#number }, (_, index) => `${index} ${'x'.repeat((index + 1) % 90)}`)
-  }
-
-  shift(): void {
-    for (let number = 9; number > 0; number--) {
-      for (const end of ['', '.gz']) {
-        const from = `${this.path}.${number}${end}`
-        if (existsSync(from)) renameSync(from, `${this.path}.${number + 1}${end}`)
-      }
-    }
-  }
-
-  rotate(how: 'create' | 'copytruncate' | 'compress'): void {
-    if (!existsSync(this.path)) return
-    this.shift()
-    if (how === 'copytruncate') {
-      copyFileSync(this.path, `${this.path}.1`)
-      truncateSync(this.path)
-      return
-    }
-    if (how === 'compress') {
-      writeFileSync(`${this.path}.1.gz`, gzipSync(readFileSync(this.path)))
-      rmSync(this.path)
-    } else renameSync(this.path, `${this.path}.1`)
-    writeFileSync(this.path, '')
-  }
-
-  async close(): Promise<void> {
-    await this.#source?.close()
-    rmSync(this.dir, { recursive: true })
-  }
-}
 
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.integer({ min: 1, max: 30 }).map(count => ({ do: 'write' as const, count })) },
@@ -120,7 +35,7 @@ const step = fc.oneof(
 test('FileSource gives each line once and in order, whatever is rotated and however often it is down', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 25 }), async steps => {
-      const lab = new Lab()
+      const lab = new LogLab()
       try {
         await lab.open()
         let rotations = 0
@@ -142,7 +57,7 @@ test('FileSource gives each line once and in order, whatever is rotated and howe
 })
 
 test('FileSource reads what copytruncate copied away, also when the log has grown past the old place since', async () => {
-  const lab = new Lab()
+  const lab = new LogLab()
   await lab.open()
   for (let round = 0; round < 6; round++) {
     lab.write(20)
@@ -160,7 +75,7 @@ test('FileSource reads what copytruncate copied away, also when the log has grow
 test('FileSource splits at line feeds only, whatever the bytes and the pieces', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 60 }), { maxLength: 12 }), async pieces => {
-      const lab = new Lab()
+      const lab = new LogLab()
       try {
         writeFileSync(lab.path, '')
         await lab.open()
@@ -213,7 +128,7 @@ function linesOf(bytes: Buffer): string[] {
 }
 
 test('FileSource goes on behind a copy that ends before what was read already', async () => {
-  const lab = new Lab()
+  const lab = new LogLab()
   await lab.open()
   lab.write(100)
   await lab.drain()
@@ -231,7 +146,7 @@ test('FileSource goes on behind a copy that ends before what was read already', 
 })
 
 test('FileSource follows on when the clock is set back while it waits for the last lines of a renamed file', async () => {
-  const lab = new Lab()
+  const lab = new LogLab()
   let [wallMs, passedMs] = [Date.now(), 0]
   lab.write(3)
   await lab.open(fresh, { rotateWaitMs: 5_000, nowMs: () => wallMs, monotonicMs: () => passedMs })
@@ -249,7 +164,7 @@ test('FileSource follows on when the clock is set back while it waits for the la
 
 for (const how of ['create', 'copytruncate'] as const) {
   test(`FileSource, away for three rotations of which two are kept (${how}): reads what is left, names what is lost`, async () => {
-    const lab = new Lab()
+    const lab = new LogLab()
     lab.write(2)
     await lab.open()
     await lab.drain()
@@ -273,7 +188,7 @@ for (const how of ['create', 'copytruncate'] as const) {
 }
 
 test('FileSource, with one rotation kept, takes an empty log that is copied away for what it is', async () => {
-  const lab = new Lab()
+  const lab = new LogLab()
   await lab.open()
   for (let round = 0; round < 4; round++) {
     lab.write(3)
@@ -294,7 +209,7 @@ test('FileSource, with one rotation kept, takes an empty log that is copied away
 })
 
 test('FileSource, with one rotation kept, goes to a copy that was made between two looks, though nothing follows it', async () => {
-  const lab = new Lab()
+  const lab = new LogLab()
   await lab.open()
   for (let round = 0; round < 4; round++) {
     lab.write(3)
@@ -314,7 +229,7 @@ for (const [end, pack] of [
   ['bz2', (text: Buffer) => execFileSync('bzip2', ['-c'], { input: text })],
 ] as const) {
   test(`FileSource reads .${end} rotations of while it was down, oldest first, from where it was`, async () => {
-    const lab = new Lab()
+    const lab = new LogLab()
     lab.write(10)
     await lab.open()
     await lab.drain()
@@ -337,7 +252,7 @@ for (const [end, pack] of [
   })
 
   test(`FileSource says what it lost of a .${end} rotation that is damaged, and goes on`, async () => {
-    const lab = new Lab()
+    const lab = new LogLab()
     lab.write(2_000)
     const packed = pack(readFileSync(lab.path))
     writeFileSync(`${lab.path}.1.${end}`, packed.subarray(0, packed.length - 100))
@@ -348,5 +263,67 @@ for (const [end, pack] of [
     assert.deepEqual(lab.lines.slice(-5), lab.written.slice(-5))
     assert.equal(lab.gaps, 1)
     await lab.close()
+  })
+}
+
+test('FileSource gives a line once it is whole, wherever the writer or the reader stops within it', async () => {
+  const text = 'first line\nsecond\n\nlast line of three\n'
+  for (const restarts of [false, true]) {
+    for (let cut = 0; cut <= text.length; cut++) {
+      const lab = new LogLab()
+      writeFileSync(lab.path, text.slice(0, cut))
+      await lab.open()
+      await lab.drain()
+      const whole = text.slice(0, text.lastIndexOf('\n', cut - 1) + 1)
+      assert.deepEqual(lab.lines, cut === 0 ? [] : linesOf(Buffer.from(whole)))
+      if (restarts && lab.position) await lab.restart()
+      appendFileSync(lab.path, text.slice(cut))
+      await lab.drain()
+      assert.deepEqual(lab.lines, linesOf(Buffer.from(text)), `cut at ${cut}`)
+      await lab.close()
+    }
+  }
+})
+
+test('FileSource is not fooled by inode numbers that are given again: a hundred rotations, two kept', async context => {
+  const lab = new LogLab()
+  lab.write(1)
+  await lab.open()
+  const inodes = new Set<number>()
+  const rotations = sized(30, 100)
+  for (let rotation = 0; rotation < rotations; rotation++) {
+    lab.write(2)
+    if (rotation % 3 === 0) await lab.drain()
+    lab.rotate('create')
+    rmSync(`${lab.path}.3`, { force: true })
+    inodes.add(statSync(lab.path).ino)
+    if (rotation % 5 === 0) await lab.restart()
+    lab.write(1)
+    await lab.drain()
+  }
+  assert.deepEqual(lab.lines, lab.written)
+  assert.equal(lab.gaps, 0)
+  context.diagnostic(`${inodes.size} inode numbers in ${rotations} rotations`)
+  await lab.close()
+})
+
+for (const how of ['create', 'copytruncate', 'compress'] as const) {
+  test(`FileSource, down for 1 to 8 rotations (${how}): reads them all, oldest first`, async () => {
+    for (let count = 1; count <= 8; count++) {
+      const lab = new LogLab()
+      lab.write(3)
+      await lab.open()
+      await lab.drain()
+      for (let rotation = 0; rotation < count; rotation++) {
+        lab.write(3)
+        lab.rotate(how)
+      }
+      lab.write(3)
+      await lab.restart()
+      await lab.drain()
+      assert.deepEqual(lab.lines, lab.written, `${count} rotations`)
+      assert.equal(lab.gaps, 0)
+      await lab.close()
+    }
   })
 }

@@ -20,6 +20,8 @@ const mailFacility = 'SYSLOG_FACILITY=2'
 /** The journal's own records that it dropped lines of a unit. */
 const droppedRecords = 'MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e'
 const restartMsMax = 60_000
+/** A journalctl that has run for so long is well, though nothing may have come, ms. */
+const settledMs = 2_000
 
 export interface JournalSourceOptions {
   /** Program; a test puts its own in place. */
@@ -29,6 +31,8 @@ export interface JournalSourceOptions {
   readonly fromBeginning: boolean
   readonly events: SourceEvents
   readonly nowMs?: () => number
+  /** Time that is never set, ms from any moment. */
+  readonly monotonicMs?: () => number
 }
 
 export class JournalSource implements LogSource {
@@ -37,6 +41,7 @@ export class JournalSource implements LogSource {
   readonly start?: SourcePosition
   readonly #options: JournalSourceOptions
   readonly #nowMs: () => number
+  readonly #monotonicMs: () => number
   #place: JournalPlace | undefined
   /** Records up to here only teach the map. */
   #through: JournalPlace | undefined
@@ -45,14 +50,16 @@ export class JournalSource implements LogSource {
   #cutOff: LogChunk | undefined
   #child: ChildProcess | undefined
   #lineSource: StreamSource | undefined
+  /** By the clock that is never set. */
   #startedMs = 0
-  #restartAtMs = 0
+  #restartAtMs = Number.NEGATIVE_INFINITY
   #failures = 0
   #stderr = ''
 
   constructor(options: JournalSourceOptions, { from, through, damaged }: Resume) {
     this.#options = options
     this.#nowMs = options.nowMs ?? Date.now
+    this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
     const start = from ?? through
     this.#place = start?.place as JournalPlace | undefined
     this.#through = from ? (through?.place as JournalPlace | undefined) : undefined
@@ -65,7 +72,7 @@ export class JournalSource implements LogSource {
 
   async next(): Promise<LogChunk | undefined> {
     if (!this.#lineSource) {
-      if (this.#nowMs() < this.#restartAtMs) return undefined
+      if (this.#monotonicMs() < this.#restartAtMs) return undefined
       this.#start()
     }
     const source = this.#lineSource!
@@ -73,6 +80,7 @@ export class JournalSource implements LogSource {
     this.#cutOff = undefined
     if (chunk) return this.#number(this.#untilReplayEnds(chunk))
     if (source.ended) this.#childEnded()
+    else if (this.#monotonicMs() - this.#startedMs > settledMs) this.#options.events.trouble(this.id, undefined)
     return undefined
   }
 
@@ -113,7 +121,7 @@ export class JournalSource implements LogSource {
       { stdio: ['ignore', 'pipe', 'pipe'] },
     )
     this.#child = child
-    this.#startedMs = this.#nowMs()
+    this.#startedMs = this.#monotonicMs()
     this.#stderr = ''
     child.once('error', error => (this.#stderr = error.message))
     child.stderr.on('data', (text: Buffer) => (this.#stderr = `${this.#stderr}${text.toString()}`.slice(-500)))
@@ -121,7 +129,7 @@ export class JournalSource implements LogSource {
   }
 
   #childEnded(): void {
-    const now = this.#nowMs()
+    const now = this.#monotonicMs()
     this.#failures = now - this.#startedMs > restartMsMax ? 1 : this.#failures + 1
     this.#restartAtMs = now + Math.min(restartMsMax, 1000 * 2 ** Math.min(10, this.#failures - 1))
     const reason = this.#stderr.trim().split('\n')[0] ?? ''
@@ -138,19 +146,27 @@ export class JournalSource implements LogSource {
     this.#child = undefined
   }
 
-  /** The records of a chunk that belong to the replay, when some do and some don't. */
+  /**
+   * The records of a chunk that belong to the replay, when some do and some don't. It ends with the record that was taken
+   * over last; where that one is gone, with the first that came later by the clock.
+   */
   #untilReplayEnds(chunk: LogChunk): LogChunk {
     const through = this.#through
     if (!through) return chunk
     let from = 0
-    for (let end = chunk.text.indexOf('\n'); end !== -1; end = chunk.text.indexOf('\n', from)) {
+    let isOver = false
+    for (let end = chunk.text.indexOf('\n'); end !== -1 && !isOver; end = chunk.text.indexOf('\n', from)) {
       const place = placeOf(chunk.text.slice(from, end))
-      if (place && place.receivedUs > through.receivedUs) break
-      from = end + 1
+      if (place && place.receivedUs > through.receivedUs) isOver = true
+      else {
+        isOver = place?.cursor !== undefined && place.cursor === through.cursor
+        from = end + 1
+      }
     }
-    if (from === 0 || from >= chunk.text.length) return chunk
-    this.#cutOff = { ...chunk, text: chunk.text.slice(from) }
-    return { ...chunk, text: chunk.text.slice(0, from) }
+    if (isOver) this.#through = undefined
+    const isCut = from > 0 && from < chunk.text.length
+    if (isCut && isOver) this.#cutOff = { ...chunk, text: chunk.text.slice(from) }
+    return { ...chunk, text: isCut && isOver ? chunk.text.slice(0, from) : chunk.text, replayed: from > 0 || !isOver }
   }
 
   /** Gives a chunk the place of its last record. */
@@ -160,11 +176,7 @@ export class JournalSource implements LogSource {
     const last = placeOf(lastLine(chunk.text)) ?? this.#place
     this.#place = last
     for (let at = chunk.text.indexOf('\n'); at !== -1; at = chunk.text.indexOf('\n', at + 1)) this.#lines++
-    const through = this.#through
-    const replayed = through !== undefined && last !== undefined && last.receivedUs <= through.receivedUs
-    if (through && !replayed) this.#through = undefined
-    const position: SourcePosition = { lines: this.#lines, place: last ?? null }
-    return { ...chunk, position, replayed }
+    return { ...chunk, position: { lines: this.#lines, place: last ?? null } }
   }
 }
 
