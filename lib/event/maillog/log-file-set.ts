@@ -34,9 +34,12 @@ const triesMax = 5
 export class LogFileSet {
   /** The log, by the name that it is written under. */
   readonly path: string
+  readonly #look: (path: string) => Promise<ListedFile[]>
 
-  constructor(path: string) {
+  /** @param look what one look sees: names that change hands meanwhile are seen under both, or under none */
+  constructor(path: string, look: (path: string) => Promise<ListedFile[]> = lookOnce) {
     this.path = path
+    this.#look = look
   }
 
   /**
@@ -44,27 +47,11 @@ export class LogFileSet {
    * can miss a file between the name that it had and the one that it gets.
    */
   async list(): Promise<ListedFile[]> {
-    let listed = await this.#look()
+    let listed = await this.#look(this.path)
     for (let tries = 0; tries < triesMax; tries++) {
-      const again = await this.#look()
+      const again = await this.#look(this.path)
       if (layoutOf(again) === layoutOf(listed)) return again
       listed = again
-    }
-    return listed
-  }
-
-  async #look(): Promise<ListedFile[]> {
-    const paths = [...(await rotatedFiles(this.path)).map(file => file.path), this.path]
-    const listed: ListedFile[] = []
-    for (const path of paths) {
-      const stats = await stat(path, { bigint: true }).catch(() => undefined)
-      if (!stats) continue
-      listed.push({
-        path,
-        identity: identityOf(stats),
-        modifiedMs: Number(stats.mtimeNs) / 1e6,
-        size: Number(stats.size),
-      })
     }
     return listed
   }
@@ -151,4 +138,20 @@ export class LogFileSet {
 /** Which file bears which name. */
 export function layoutOf(list: readonly ListedFile[]): string {
   return list.map(({ path, identity }) => `${path} ${identity.ino} ${identity.birth}`).join('\n')
+}
+
+async function lookOnce(log: string): Promise<ListedFile[]> {
+  const paths = [...(await rotatedFiles(log)).map(file => file.path), log]
+  const listed: ListedFile[] = []
+  for (const path of paths) {
+    const stats = await stat(path, { bigint: true }).catch(() => undefined)
+    if (!stats) continue
+    listed.push({
+      path,
+      identity: identityOf(stats),
+      modifiedMs: Number(stats.mtimeNs) / 1e6,
+      size: Number(stats.size),
+    })
+  }
+  return listed
 }

@@ -11,12 +11,15 @@ export type Choose = (list: readonly ListedFile[]) => Promise<Choice | undefined
 /** A rotation makes the new log first and removes the oldest file afterwards; clocks of file systems step. */
 const rotationMs = 1_000
 
+/** What is asked of the files of a log. */
+export type SearchedFiles = Pick<LogFileSet, 'path' | 'locate' | 'onward' | 'changedSince'>
+
 export class NextFile {
-  readonly #files: LogFileSet
+  readonly #files: SearchedFiles
   readonly #lost: (reason: string) => void
 
   /** @param lost told of lines that are gone or may be, once for each */
-  constructor(files: LogFileSet, lost: (reason: string) => void) {
+  constructor(files: SearchedFiles, lost: (reason: string) => void) {
     this.#files = files
     this.#lost = lost
   }
