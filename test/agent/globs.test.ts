@@ -1,0 +1,74 @@
+/** Several logs, named and by globs; and who may ask how the agent is. */
+import assert from 'node:assert/strict'
+import { appendFileSync, renameSync, writeFileSync } from 'node:fs'
+import { get } from 'node:http'
+import { networkInterfaces } from 'node:os'
+import { dirname, join } from 'node:path'
+import { test } from 'node:test'
+import { until } from '../support/process.ts'
+import { agentUnderTest, deliveryLines, missing } from './agent-under-test.ts'
+
+const all = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, index) => deliveryLines(from + index)).join('')
+
+test('a file and a glob: each is followed through its own rotations, and one that appears is read whole', async context => {
+  const agent = await agentUnderTest(context)
+  const dir = dirname(agent.logPath)
+  const log = (name: string) => join(dir, `${name}.log`)
+  const paths = `--log-path=${log('named')},${join(dir, 'mx*.log')}`
+  writeFileSync(log('named'), '')
+  writeFileSync(log('mx1'), '')
+  const first = await agent.start(paths)
+  appendFileSync(log('named'), all(0, 5))
+  appendFileSync(log('mx1'), all(5, 10))
+  await until('both logs', () => missing(agent.endpoint, 10).length === 0)
+  renameSync(log('mx1'), `${log('mx1')}.1`)
+  writeFileSync(log('mx1'), all(10, 15))
+  // Its name matches the glob as well.
+  renameSync(log('named'), join(dir, 'mx1-20261121.log'))
+  writeFileSync(log('named'), all(15, 20))
+  writeFileSync(log('mx2'), all(20, 25))
+  await until('the log that appeared', () => missing(agent.endpoint, 25).length === 0, 20_000)
+  await first.stop()
+  for (const [index, name] of ['named', 'mx1', 'mx2'].entries())
+    appendFileSync(log(name), all(25 + 5 * index, 30 + 5 * index))
+  const second = await agent.start(paths)
+  await until('all', () => missing(agent.endpoint, 40).length === 0)
+  assert.equal(agent.endpoint.events.length, 40)
+  second.kill('SIGKILL')
+  await second.exited
+  await agent.start(paths)
+  appendFileSync(log('mx2'), all(40, 41))
+  await until('the last', () => missing(agent.endpoint, 41).length === 0)
+  // The kill may have come between the last request and its release.
+  assert.ok(agent.endpoint.events.length <= 41 + 15, `${agent.endpoint.events.length} events`)
+})
+
+test('a glob that nothing matches yet: the agent waits and says so', async context => {
+  const agent = await agentUnderTest(context)
+  const running = await agent.start(`--log-path=${join(dirname(agent.logPath), 'm*.log')}`)
+  const reason = await until('health', async () => (await agent.health()).reasons['log-path'])
+  assert.match(reason, /no file matches .*m\*\.log: check --log-path/)
+  writeFileSync(agent.logPath, all(0, 3))
+  await until('the events', () => missing(agent.endpoint, 3).length === 0, 20_000)
+  assert.equal((await agent.health()).status, 'ok')
+  assert.equal(running.child.exitCode, null)
+})
+
+test('health and metrics are for this machine, under its own names', async context => {
+  const agent = await agentUnderTest(context)
+  await agent.start()
+  const ask = (host: string, headers: Record<string, string> = {}) =>
+    new Promise<number | string | undefined>(resolve => {
+      get({ host, port: agent.metricsPort, path: '/health', headers }, answer => {
+        answer.resume()
+        resolve(answer.statusCode)
+      }).once('error', error => resolve((error as NodeJS.ErrnoException).code))
+    })
+  assert.equal(await ask('127.0.0.1', { host: 'attacker.example' }), 403)
+  assert.equal(await ask('127.0.0.1', { host: `localhost:${agent.metricsPort}` }), await ask('127.0.0.1'))
+  const others = Object.values(networkInterfaces()).flatMap(list => list ?? [])
+  for (const { address, family, internal } of others) {
+    if (!internal && family === 'IPv4') assert.equal(await ask(address), 'ECONNREFUSED', address)
+  }
+})
