@@ -16,11 +16,12 @@
  */
 import { basename } from 'node:path'
 import { lockDirectory, type DirectoryLock } from './directory-lock.ts'
-import { fileSystem, type FileSystem, type OpenFile } from './file-system.ts'
+import { fileSystem, type FileSystem } from './file-system.ts'
 import { ReleasePosition } from './release-position.ts'
 import { recoverSegments, saveRest, type Damage } from './segment-recovery.ts'
 import { SegmentReader } from './segment-reader.ts'
-import { segmentPath, type Segment, type SegmentPlace } from './segment.ts'
+import type { Segment, SegmentPlace } from './segment.ts'
+import { SegmentWriter } from './segment-writer.ts'
 import { encodeRecord, payloadBytesMax, recordHeaderBytes, type SegmentRecord } from './segment-record.ts'
 
 export type { SegmentRecord } from './segment-record.ts'
@@ -66,7 +67,7 @@ export class SegmentLog {
   readonly #released: ReleasePosition
   /** In order of sequence. The last may be open for appends. */
   readonly #segments: Segment[] = []
-  #active: { readonly segment: Segment; readonly file: OpenFile } | undefined
+  readonly #writer: SegmentWriter
   readonly #reader: SegmentReader
   #nextSeq = 1
   #waiting: Waiting[] = []
@@ -84,6 +85,7 @@ export class SegmentLog {
     this.#segmentBytes = Math.min(options.segmentBytes ?? defaultSegmentBytes, Math.ceil(options.bytesMax / 8))
     this.#files = options.files ?? fileSystem
     this.#onDamage = options.onDamage ?? (() => undefined)
+    this.#writer = new SegmentWriter(this.dir, this.#files)
     this.#reader = new SegmentReader(this.#files)
     this.#lock = lock
     this.#released = released
@@ -185,8 +187,7 @@ export class SegmentLog {
     await this.#reading
     return this.#exclusively(async () => {
       await this.#removeReleased(0)
-      await this.#active?.file.close().catch(() => undefined)
-      this.#active = undefined
+      await this.#writer.close()
       await this.#reader.close()
       await this.#released.close()
       await this.#lock.release()
@@ -266,44 +267,21 @@ export class SegmentLog {
   }
 
   async #write(bytes: Buffer, records: number): Promise<void> {
-    if (this.#active && this.#active.segment.bytes + bytes.length > this.#segmentBytes) {
-      const { file, segment } = this.#active
-      if (segment.bytes > 0) {
-        this.#active = undefined
-        await file.close().catch(() => undefined)
-        await this.#removeReleased(0)
-      }
+    const { segment } = this.#writer
+    if (segment && segment.bytes > 0 && segment.bytes + bytes.length > this.#segmentBytes) {
+      await this.#writer.close()
+      await this.#removeReleased(0)
     }
-    this.#active ??= await this.#createSegment()
-    const { segment, file } = this.#active
-    await file.write(bytes, segment.bytes)
-    await file.datasync()
-    segment.bytes += bytes.length
-    segment.lastSeq += records
+    if (!this.#writer.segment) this.#segments.push(this.#writer.begin(this.#nextSeq))
+    await this.#writer.append(bytes, records)
   }
 
-  async #createSegment(): Promise<{ segment: Segment; file: OpenFile }> {
-    const path = segmentPath(this.dir, this.#nextSeq)
-    const file = await this.#files.open(path, 'create')
-    const segment = { path, firstSeq: this.#nextSeq, lastSeq: this.#nextSeq - 1, bytes: 0 }
-    this.#segments.push(segment)
-    this.#active = { segment, file }
-    await this.#files.syncDirectory(this.dir)
-    return this.#active
-  }
-
-  /** Gives up the segment that failed, without what was not yet safe in it. */
+  /** Gives up the segment that failed. */
   async #abandonActive(): Promise<void> {
-    if (!this.#active) return
-    const { segment, file } = this.#active
-    this.#active = undefined
-    // Where this fails too, a scan ignores what a later segment has under the same sequence.
-    await file.truncate(segment.bytes).catch(() => undefined)
-    await file.close().catch(() => undefined)
-    if (segment.bytes === 0) {
-      this.#segments.pop()
-      await this.#files.unlink(segment.path).catch(() => undefined)
-    }
+    const segment = await this.#writer.abandon()
+    if (segment?.bytes !== 0) return
+    this.#segments.pop()
+    await this.#files.unlink(segment.path).catch(() => undefined)
   }
 
   /** Removes segments of which nothing is needed; the one being appended to only from `activeBytesMin` on. */
@@ -313,14 +291,11 @@ export class SegmentLog {
       const segment = this.#segments[0]
       // One without a good record is needed by nobody.
       if (!segment || segment.lastSeq > Math.max(this.#released.seq, segment.firstSeq - 1)) break
-      if (segment === this.#active?.segment && segment.bytes <= activeBytesMin) break
+      if (segment === this.#writer.segment && segment.bytes <= activeBytesMin) break
       // Else a power failure could leave neither the file nor the position, and sequences would be given twice.
       if (!isSynced) await this.#released.sync().catch(() => undefined)
       isSynced = true
-      if (segment === this.#active?.segment) {
-        await this.#active.file.close().catch(() => undefined)
-        this.#active = undefined
-      }
+      if (segment === this.#writer.segment) await this.#writer.close()
       this.#segments.shift()
       await this.#files.unlink(segment.path).catch(() => undefined)
       // A file that is open keeps its space, and a reader that has nothing to read would keep it for ever.
@@ -386,10 +361,7 @@ export class SegmentLog {
   ): Promise<void> {
     return this.#exclusively(async () => {
       if (!this.#segments.includes(segment)) return
-      if (segment === this.#active?.segment) {
-        await this.#active.file.close().catch(() => undefined)
-        this.#active = undefined
-      }
+      if (segment === this.#writer.segment) await this.#writer.close()
       const recordsMissing = segment.lastSeq - Math.max(seq, wanted) + 1
       segment.lastSeq = seq - 1
       this.#onDamage({

@@ -10,7 +10,6 @@
  * - which file comes next is decided when it is opened: names change hands while others are read.
  */
 import { stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { LineCutter } from './line-cutter.ts'
 import {
   beginsWith,
@@ -24,7 +23,8 @@ import {
 } from './log-file.ts'
 import { LogFileSet } from './log-file-set.ts'
 import type { LogChunk, LogSource, Resume, SourceEvents, SourcePosition } from './log-source.ts'
-import { beginningOf, listedAs, NextFile, type Choose } from './next-file.ts'
+import { beginningOf, NextFile, type Choose } from './next-file.ts'
+import { UnreadCopies } from './unread-copies.ts'
 
 export interface FileSourceOptions {
   readonly path: string
@@ -41,9 +41,6 @@ export interface FileSourceOptions {
 /** Small enough for its text to be garbage at once (V8 moves larger strings to where it seldom looks). */
 const chunkBytes = 96 * 1024
 const troubleAfterMs = 60_000
-/** Between two looks that are no further apart the log is rotated once at most. */
-const lookMs = 2_000
-
 /** The place in a log that was not there when it was looked for first. */
 interface Absent {
   readonly absentAt: number
@@ -56,6 +53,7 @@ export class FileSource implements LogSource {
   readonly #options: FileSourceOptions
   readonly #files: LogFileSet
   readonly #next: NextFile
+  readonly #unread: UnreadCopies
   readonly #nowMs: () => number
   readonly #monotonicMs: () => number
   readonly #buffer = Buffer.allocUnsafeSlow(chunkBytes)
@@ -72,11 +70,6 @@ export class FileSource implements LogSource {
   #rotatedSinceMs: number | undefined
   /** When the file was changed last by the time its content was last found to be the same, Unix ms. */
   #seenModifiedMs = 0
-  /** The newest rotation when nothing was in the log yet; undefined when there was none. */
-  #rotationBefore: FilePosition | undefined
-  /** When that was looked for last, by the clock that is never set; and when the folder had been changed last by then. */
-  #lookedMs = 0
-  #folderChanged = ''
 
   private constructor(options: FileSourceOptions) {
     this.id = options.path
@@ -85,6 +78,7 @@ export class FileSource implements LogSource {
     this.#next = new NextFile(this.#files, reason => options.events.gap(this.id, reason))
     this.#nowMs = options.nowMs ?? Date.now
     this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
+    this.#unread = new UnreadCopies(this.#files, this.#next, this.#nowMs, this.#monotonicMs)
   }
 
   /** Finds the place to go on at; waits for the file when it is not there. */
@@ -105,7 +99,8 @@ export class FileSource implements LogSource {
       const into = this.#limited(start)
       bytes = into.subarray(0, await file.read(into, start))
       if (!(await this.#isSameContent(file))) return await this.#truncated()
-      if (cutter.offset === 0 && this.#isLog(file) && (await this.#wasCopiedAway(bytes.length > 0))) return undefined
+      if (cutter.offset === 0 && this.#isLog(file) && (await this.#wasCopiedAway(file, bytes.length > 0)))
+        return undefined
     } catch (error) {
       return this.#unreadable(file, error as Error)
     }
@@ -187,7 +182,7 @@ export class FileSource implements LogSource {
     const headBytes = head.length === 0 ? 0 : await file.read(head, 0).catch(() => 0)
     this.#lineCutter = new LineCutter(offset, head.subarray(0, headBytes), this.#options.events.skippedBytes)
     await this.#placeReplay(file)
-    if (this.#isLog(file) && offset === 0) await this.#lookAtRotations()
+    if (this.#isLog(file) && offset === 0) await this.#unread.look()
     if (this.#isLog(file)) this.#options.events.trouble(this.id, undefined)
     return true
   }
@@ -200,54 +195,12 @@ export class FileSource implements LogSource {
     return file.path === this.#options.path
   }
 
-  async #lookAtRotations(): Promise<void> {
-    this.#lookedMs = this.#monotonicMs()
-    this.#folderChanged = await this.#folderChange()
-    const newest = (await this.#files.list()).findLast(file => file.path !== this.#options.path)
-    this.#rotationBefore = newest && (await this.#files.endOf(newest.path, this.#nowMs()))
-  }
-
-  /** Changes when a name in the log's folder comes, goes or changes. */
-  async #folderChange(): Promise<string> {
-    const stats = await stat(dirname(this.#options.path), { bigint: true }).catch(() => undefined)
-    return String(stats?.mtimeNs)
-  }
-
-  /**
-   * Whether the log was filled, copied away and truncated before anything of it was read: then nothing in itself shows
-   * it, only that there is a rotation more. Goes there first.
-   * @param isFilled whether there is something in the log by now
-   */
-  async #wasCopiedAway(isFilled: boolean): Promise<boolean> {
-    const sinceLookMs = this.#monotonicMs() - this.#lookedMs
-    if (!isFilled && this.#folderChanged === (await this.#folderChange())) {
-      this.#lookedMs += sinceLookMs
-      return false
-    }
-    const list = await this.#files.list()
-    // Renamed meanwhile: it will be found to have been.
-    if (listedAs(list, this.#file!.identity)?.path !== this.#options.path) return false
-    const before = this.#rotationBefore
-    const { newer, isBeforeGone } = await this.#next.rotationsAfter(list, before)
-    if (newer.length === 0) return false
-    const isLookedAt = sinceLookMs <= lookMs
-    if (isLookedAt && (await this.#areEmpty(newer.map(({ path }) => path)))) {
-      if (!isFilled) await this.#lookAtRotations()
-      return false
-    }
-    // Where that one is gone, none of those that are there was there before: one rotation may have removed it, or several.
-    if (isBeforeGone && !isLookedAt)
-      this.#options.events.gap(
-        this.id,
-        'it was copied away and truncated more than once before it was read: what came first may be gone',
-      )
+  /** Whether there is a copy to be read before the log, of which nothing was read; then goes there. */
+  async #wasCopiedAway(file: LogFile, isFilled: boolean): Promise<boolean> {
+    const choose = await this.#unread.find(file, isFilled, reason => this.#options.events.gap(this.id, reason))
+    if (!choose) return false
     await this.close()
-    this.#choose = this.#next.firstRotationAfter(before)
-    return true
-  }
-
-  async #areEmpty(paths: readonly string[]): Promise<boolean> {
-    for (const path of paths) if ((await this.#files.endOf(path, this.#nowMs()))?.head.bytes !== 0) return false
+    this.#choose = choose
     return true
   }
 
@@ -378,7 +331,7 @@ export class FileSource implements LogSource {
     const file = this.#file!
     const modifiedMs = await file.modifiedMs().catch(() => this.#nowMs())
     const removedMs = await file.changedMs().catch(() => this.#nowMs())
-    this.#choose = this.#next.after(this.#place(), modifiedMs, removedMs, this.#rotationBefore)
+    this.#choose = this.#next.after(this.#place(), modifiedMs, removedMs, this.#unread.before)
     await this.close()
     await this.#openNext()
   }
