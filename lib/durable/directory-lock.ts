@@ -6,7 +6,7 @@
  * Processes that don't see each other (two containers with the folder mounted in both) can't be told apart from dead
  * ones: don't share a state folder between them.
  */
-import { mkdir, readlink, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, readlink, rm, symlink, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { identify } from '../process/process-identity.ts'
 import { StartError } from '../process/start-error.ts'
@@ -19,8 +19,9 @@ export interface DirectoryLock {
 const held = new Set<string>()
 /** Stands for the time that a process started at where there is no /proc. */
 const unknown = '?'
-/** A take-over lasts milliseconds; a guard that is older belongs to a process that died during one. */
-const takeOverMsMax = 10_000
+/** A take-over lasts milliseconds. */
+const takeOverMs = 20
+const attemptsMax = 10
 
 /**
  * Takes the folder for this process; makes it (mode 0700) when it is not there.
@@ -36,7 +37,8 @@ export async function lockDirectory(dir: string): Promise<DirectoryLock> {
       if (isAlive(owner, path)) {
         throw new StartError(`${dir} is in use by process ${owner.pid}: stop that one or choose another folder`)
       }
-      if (attempt === 5) throw new StartError(`${dir} is being taken by another process: choose another folder`)
+      if (attempt === attemptsMax)
+        throw new StartError(`${dir} is being taken by another process: choose another folder`)
       await removeStale(path, owner)
     }
   } catch (error) {
@@ -83,21 +85,19 @@ async function lockText(path: string): Promise<string> {
 /** Removes the lock of a dead process. Two that find it stale must not remove each other's fresh one: hence a guard. */
 async function removeStale(path: string, stale: Owner): Promise<void> {
   const guard = `${path}.taking`
-  try {
-    await writeFile(guard, '', { flag: 'wx' })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    const age = await stat(guard).then(
-      found => Date.now() - found.mtimeMs,
-      () => 0,
-    )
-    if (age > takeOverMsMax) await unlink(guard).catch(() => undefined)
-    await new Promise(resolve => setTimeout(resolve, 20))
+  const taker = await claim(guard)
+  if (taker) {
+    // It may have died during its take-over.
+    if (!isAlive(taker, guard) && (await lockText(guard)) === taker.text)
+      await rm(guard, { recursive: true, force: true })
+    await new Promise(resolve => setTimeout(resolve, takeOverMs))
     return
   }
+  held.add(guard)
   try {
     if ((await lockText(path)) === stale.text) await rm(path, { recursive: true, force: true })
   } finally {
+    held.delete(guard)
     await unlink(guard).catch(() => undefined)
   }
 }

@@ -21,6 +21,8 @@ export interface AgentUnderTest {
   metric: (name: string) => Promise<number>
 }
 
+const startMsMax = 15_000
+
 /** Everything ends with the test. */
 export async function agentUnderTest(context: TestContext, ...options: string[]): Promise<AgentUnderTest> {
   const dir = mkdtempSync(join(tmpdir(), 'agent-'))
@@ -61,7 +63,11 @@ export async function agentUnderTest(context: TestContext, ...options: string[])
         { env: { SENDPOST_API_KEY: 'test-key', AGENT_CONFIG: undefined } },
       )
       running.push(agent)
-      await until('the agent to follow its log', () => agent.output.stdout.includes('following the log'), 15_000)
+      const follows = () => agent.output.stdout.includes('following the log')
+      await until('the agent to follow its log', follows, startMsMax).catch((error: unknown) => {
+        const { stdout, stderr } = agent.output
+        throw new Error(`the agent (exit code ${agent.child.exitCode}) said: ${stdout}${stderr}`, { cause: error })
+      })
       return agent
     },
     health: async () => (await (await fetch(`${url}/health`)).json()) as never,

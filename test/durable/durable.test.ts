@@ -132,6 +132,14 @@ describe('lockDirectory', () => {
     await parent.stop()
   })
 
+  it('takes over at once where another died during a take-over', async () => {
+    await mkdir(dir)
+    await symlink('99999999 1@2', join(dir, 'lock'))
+    await symlink('99999998 1@2', join(dir, 'lock.taking'))
+    await (await lockDirectory(dir)).release()
+    assert.deepEqual(await readdir(dir), [])
+  })
+
   it('lets exactly one of many have a folder whose owner died', async () => {
     await mkdir(dir)
     await symlink('99999999 1@2', join(dir, 'lock'))
