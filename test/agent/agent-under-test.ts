@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { startCustomSmtpEndpoint, type CustomSmtpEndpoint } from '../support/custom-smtp-endpoint.ts'
 import { freePort, startProcess, until, type StartedProcess } from '../support/process.ts'
+import { sized } from '../support/soak.ts'
 
 export const root = new URL('../../', import.meta.url).pathname
 
@@ -21,7 +22,7 @@ export interface AgentUnderTest {
   metric: (name: string) => Promise<number>
 }
 
-const startMsMax = 15_000
+const startMsMax = sized(15_000, 60_000)
 
 /** Everything ends with the test. */
 export async function agentUnderTest(context: TestContext, ...options: string[]): Promise<AgentUnderTest> {

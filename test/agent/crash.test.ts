@@ -49,7 +49,7 @@ async function killed(context: TestContext, kills: number): Promise<{ written: n
     // Anywhere between its first lines and its first batches.
     const before = agent.endpoint.events.length
     if (kill % 3 !== 0 && written < 200 * kills)
-      await until('an event', () => agent.endpoint.events.length > before, 20_000)
+      await until('an event', () => agent.endpoint.events.length > before, sized(20_000, 60_000))
     await new Promise(resolve => setTimeout(resolve, (kill * 37) % 150))
     running.kill('SIGKILL')
     await running.exited
@@ -58,7 +58,7 @@ async function killed(context: TestContext, kills: number): Promise<{ written: n
   clearInterval(writer)
   await agent.start()
   // At the very first start the log was empty: everything counts.
-  await until('all events', () => missing(agent.endpoint, written).length === 0, 60_000, 200).catch(
+  await until('all events', () => missing(agent.endpoint, written).length === 0, sized(60_000, 300_000), 200).catch(
     (error: unknown) => {
       throw new Error(
         `${missing(agent.endpoint, written).length} of ${written} are missing: ${missing(agent.endpoint, written).slice(0, 20).join(' ')} …`,
