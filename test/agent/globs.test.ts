@@ -1,10 +1,11 @@
 /** Several logs, named and by globs; and who may ask how the agent is. */
 import assert from 'node:assert/strict'
-import { appendFileSync, renameSync, writeFileSync } from 'node:fs'
+import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { networkInterfaces } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import { SlotFile } from '../../lib/durable/slot-file.ts'
 import { until } from '../support/process.ts'
 import { agentUnderTest, deliveryLines, missing } from './agent-under-test.ts'
 
@@ -42,6 +43,36 @@ test('a file and a glob: each is followed through its own rotations, and one tha
   await until('the last', () => missing(agent.endpoint, 41).length === 0)
   // The kill may have come between the last request and its release.
   assert.ok(agent.endpoint.events.length <= 41 + 15, `${agent.endpoint.events.length} events`)
+})
+
+test('a log that a glob named: its rotations are no logs while it is away, and when all is gone it is forgotten', async context => {
+  const agent = await agentUnderTest(context)
+  const dir = dirname(agent.logPath)
+  const paths = `--log-path=${join(dir, '*.log')}`
+  const [log, rotated] = [join(dir, 'acct.log'), join(dir, 'acct-20261121.log')]
+  writeFileSync(log, '')
+  const running = await agent.start(paths)
+  appendFileSync(log, all(0, 5))
+  await until('the events', () => missing(agent.endpoint, 5).length === 0)
+  renameSync(log, rotated)
+  // At a start as well.
+  await running.stop()
+  const again = await agent.start(paths)
+  writeFileSync(join(dir, 'other.log'), all(5, 10))
+  await until('the log that appeared', () => missing(agent.endpoint, 10).length === 0, 20_000)
+  assert.equal(agent.endpoint.events.length, 10)
+  writeFileSync(log, all(10, 15))
+  await until('the log that came back', () => missing(agent.endpoint, 15).length === 0, 20_000)
+  assert.equal(agent.endpoint.events.length, 15)
+  rmSync(log)
+  rmSync(rotated)
+  await until('it to be forgotten', () => again.output.stdout.includes('it is followed no more'), 40_000)
+  await until('health', async () => (await agent.health()).status === 'ok')
+  await again.stop()
+  const cursor = await SlotFile.open(join(agent.stateDir, 'cursor'), 0)
+  assert.ok(cursor.value?.includes('/other.log'))
+  assert.ok(!cursor.value.includes('/acct.log'))
+  await cursor.close()
 })
 
 test('a glob that nothing matches yet: the agent waits and says so', async context => {

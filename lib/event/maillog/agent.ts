@@ -57,6 +57,7 @@ export class Agent {
   readonly #metrics: AgentMetrics
   /** Those that could not be asked when they were last. */
   readonly #failing = new Set<LogSource>()
+  readonly #leaving: { readonly id: string; readonly resolve: (isGone: boolean) => void }[] = []
   /** Outcomes of the line being read. */
   #outcomes: Outcome[] = []
   #done: Promise<void> | undefined
@@ -87,6 +88,11 @@ export class Agent {
     if (source.start) await this.#options.progress.begins(source.id, source.start)
   }
 
+  /** Lets go of a source that nothing can come from any more; gives false while something of it is unread. */
+  unfollow(id: string): Promise<boolean> {
+    return new Promise(resolve => this.#leaving.push({ id, resolve }))
+  }
+
   start(): void {
     this.#options.upload.start()
     this.#done ??= this.#run()
@@ -111,6 +117,7 @@ export class Agent {
     const isOver = () => this.#sources.length > 0 && this.#sources.every(source => source.ended)
     while (!this.#stop.signal.aborted && !isOver()) {
       let found = false
+      if (this.#leaving.length > 0) await this.#letGo()
       for (const source of this.#sources) {
         const chunk = await this.#next(source)
         if (!chunk) continue
@@ -131,6 +138,21 @@ export class Agent {
     await this.#appending
     await this.#options.progress.saveCursor()
     if (!this.#isStuck) await this.#options.progress.saveMap()
+  }
+
+  async #letGo(): Promise<void> {
+    for (const { id, resolve } of this.#leaving.splice(0)) {
+      const index = this.#sources.findIndex(source => source.id === id)
+      const source = this.#sources[index]
+      const isRead = source !== undefined && (await source.lagBytes()) === 0
+      if (isRead) {
+        await this.#appending
+        this.#sources.splice(index, 1)
+        this.#options.progress.forget(id)
+        await source.close()
+      }
+      resolve(isRead)
+    }
   }
 
   /** One source that fails keeps no other from being read; it is asked again. */

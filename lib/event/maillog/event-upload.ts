@@ -219,6 +219,7 @@ export class EventUpload {
 
   async #bury(letters: readonly { reason: string; raw: string }[]): Promise<boolean> {
     const { deadLetters, health, log } = this.#options
+    let isTold = false
     for (;;) {
       try {
         await deadLetters.append(letters, Date.now())
@@ -227,7 +228,8 @@ export class EventUpload {
       } catch (error) {
         const reason = (error as Error).message
         health.set('dead-letters', `${reason}; uploading waits for it`)
-        if (!(error instanceof DeadLettersFull)) log.error({ reason }, 'dead letters can not be written')
+        if (!isTold && !(error instanceof DeadLettersFull)) log.error({ reason }, 'dead letters can not be written')
+        isTold = true
         if (this.#stop.signal.aborted) return false
         await this.#sleep(deadLetterRetryMs)
       }

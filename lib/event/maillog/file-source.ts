@@ -60,6 +60,8 @@ export class FileSource implements LogSource {
   #file: LogFile | undefined
   /** Finds the file to go on with, while there is none. */
   #choose: Choose = async () => undefined
+  /** It could be opened and not be read. */
+  #isUnreadable = false
   #lineCutter = new LineCutter(0, Buffer.alloc(0), () => undefined)
   /** Lines up to here only teach the map. */
   #replayed: FilePosition | undefined
@@ -104,6 +106,8 @@ export class FileSource implements LogSource {
     } catch (error) {
       return this.#unreadable(file, error as Error)
     }
+    if (this.#isUnreadable) this.#options.events.trouble(this.id, undefined)
+    this.#isUnreadable = false
     const lines = this.#lines
     const text = cutter.cut(bytes)
     if (text !== undefined) return { ...(await this.#deliver(text)), ...this.#within(text, start, lines) }
@@ -183,7 +187,7 @@ export class FileSource implements LogSource {
     this.#lineCutter = new LineCutter(offset, head.subarray(0, headBytes), this.#options.events.skippedBytes)
     await this.#placeReplay(file)
     if (this.#isLog(file) && offset === 0) await this.#unread.look()
-    if (this.#isLog(file)) this.#options.events.trouble(this.id, undefined)
+    if (this.#isLog(file) && !this.#isUnreadable) this.#options.events.trouble(this.id, undefined)
     return true
   }
 
@@ -351,6 +355,7 @@ export class FileSource implements LogSource {
       return
     }
     this.#options.events.trouble(this.id, `${file.path} can't be read (${error.message}): check the disk`)
+    this.#isUnreadable = true
     this.#choose = this.#at(this.#place())
     await this.close()
   }

@@ -1,4 +1,5 @@
 /** Opens the logs that the settings name, and those that their globs match later. */
+import { existsSync } from 'node:fs'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
 import type { Agent } from './agent.ts'
@@ -6,15 +7,22 @@ import { FileSource } from './file-source.ts'
 import { JournalSource } from './journal-source.ts'
 import { logPaths } from './log-paths.ts'
 import type { LogSource, Resume, SourceEvents } from './log-source.ts'
+import { rotatedFiles } from './rotated-files.ts'
 import { StreamSource } from './stream-source.ts'
 
+/** A log of which nothing is known. */
+const fresh: Resume = { from: undefined, through: undefined, damaged: false }
 /** How often globs are looked at for files that are new. */
-const globEveryMs = 10_000
+const globEveryMs = 5_000
 
 export interface LogsToFollow {
   readonly logPath: readonly string[]
   readonly fromBeginning: boolean
   readonly rotateWait: number
+  /** Logs that an earlier run followed. */
+  readonly known: readonly string[]
+  /** Called with one of those of which nothing is left. */
+  readonly forget: (id: string) => void
   /** Where a log goes on. */
   readonly resume: (id: string) => Resume
   readonly events: SourceEvents
@@ -24,43 +32,101 @@ export interface LogsToFollow {
 
 /** Settles when all that are there now are followed. @returns stops looking for more; idempotent */
 export async function followLogs(agent: Agent, logs: LogsToFollow): Promise<() => void> {
-  const { paths, globs } = logPaths(logs.logPath)
-  const known = new Set(paths)
-  for (const path of paths) await agent.follow(await openSource(path, logs, logs.fromBeginning))
-  const say = () =>
-    logs.health.set(
-      'log-path',
-      known.size > 0
-        ? undefined
-        : `no file matches ${globs.join(', ')}: check --log-path and that its folder can be read`,
-    )
-  say()
+  const { paths, globs } = logPaths(logs.logPath, logs.known)
+  for (const path of paths) await agent.follow(await openSource(path, logs, logs.fromBeginning, logs.resume(path)))
+  for (const id of logs.known) if (isFile(id) && !paths.includes(id) && !(await isAnythingLeft(id))) logs.forget(id)
+  const matched = new MatchedLogs(agent, logs, globs, paths)
+  matched.sayWhetherAny()
   if (globs.length === 0) return () => undefined
-  const look = async () => {
-    for (const path of logPaths(globs).paths) {
-      if (known.has(path)) continue
-      // It appeared while we ran: all that it holds is new.
-      const source = await openSource(path, logs, true)
-      known.add(path)
-      logs.log.info({ path }, 'a further log')
-      await agent.follow(source)
-    }
-    say()
-  }
-  let looking: Promise<void> | undefined
-  const timer = setInterval(() => {
-    looking ??= look()
-      .catch((error: unknown) =>
-        logs.log.warn({ reason: (error as Error).message }, 'a log can not be opened, trying again'),
-      )
-      .finally(() => (looking = undefined))
-  }, globEveryMs)
+  const timer = setInterval(() => void matched.look(), globEveryMs)
   return () => clearInterval(timer)
 }
 
-async function openSource(path: string, logs: LogsToFollow, fromBeginning: boolean): Promise<LogSource> {
+/** The logs that globs match, as they come and go. */
+class MatchedLogs {
+  readonly #agent: Agent
+  readonly #logs: LogsToFollow
+  readonly #globs: readonly string[]
+  readonly #followed: Set<string>
+  /** Logs of which there was no file at the last look. */
+  #away: ReadonlySet<string> = new Set()
+  /** Those that were given up: what comes under their names is another log. */
+  readonly #gone = new Set<string>()
+  #isLooking = false
+
+  constructor(agent: Agent, logs: LogsToFollow, globs: readonly string[], paths: readonly string[]) {
+    this.#agent = agent
+    this.#logs = logs
+    this.#globs = globs
+    this.#followed = new Set(paths)
+  }
+
+  async look(): Promise<void> {
+    if (this.#isLooking) return
+    this.#isLooking = true
+    try {
+      await this.#followMore()
+      await this.#letGo()
+      this.sayWhetherAny()
+    } catch (error) {
+      this.#logs.log.warn({ reason: (error as Error).message }, 'a log can not be opened, trying again')
+    } finally {
+      this.#isLooking = false
+    }
+  }
+
+  sayWhetherAny(): void {
+    const isAny = this.#globs.length === 0 || this.#followed.size > 0
+    this.#logs.health.set(
+      'log-path',
+      isAny ? undefined : `no file matches ${this.#globs.join(', ')}: check --log-path and that its folder can be read`,
+    )
+  }
+
+  async #followMore(): Promise<void> {
+    for (const path of logPaths(this.#globs, [...this.#followed, ...this.#logs.known]).paths) {
+      if (this.#followed.has(path)) continue
+      const resume = this.#gone.has(path) ? fresh : this.#logs.resume(path)
+      // It appeared while we ran: all that it holds is new.
+      const source = await openSource(path, this.#logs, true, resume)
+      this.#followed.add(path)
+      this.#logs.log.info({ path }, 'a further log')
+      await this.#agent.follow(source)
+    }
+  }
+
+  /** Gives up logs that only a glob named and of which nothing is left, rotations included, at two looks. */
+  async #letGo(): Promise<void> {
+    const away = new Set<string>()
+    for (const path of this.#followed) {
+      if (this.#logs.logPath.includes(path) || (await isAnythingLeft(path))) continue
+      away.add(path)
+      if (!this.#away.has(path) || !(await this.#agent.unfollow(path))) continue
+      this.#followed.delete(path)
+      this.#gone.add(path)
+      this.#logs.log.info({ path }, 'the log is gone, it is followed no more')
+    }
+    this.#away = away
+  }
+}
+
+function isFile(id: string): boolean {
+  return id !== '-' && id !== 'journald'
+}
+
+/** Of a log and its rotations. */
+async function isAnythingLeft(path: string): Promise<boolean> {
+  return existsSync(path) || (await rotatedFiles(path)).length > 0
+}
+
+async function openSource(
+  path: string,
+  logs: LogsToFollow,
+  fromBeginning: boolean,
+  resume: Resume,
+): Promise<LogSource> {
   const { events, rotateWait: rotateWaitMs } = logs
   if (path === '-') return new StreamSource('-', process.stdin, events)
-  if (path === 'journald') return new JournalSource({ fromBeginning, events }, logs.resume('journald'))
-  return FileSource.open({ path, rotateWaitMs, fromBeginning, events }, logs.resume(path))
+  if (path === 'journald') return new JournalSource({ fromBeginning, events }, resume)
+  return FileSource.open({ path, rotateWaitMs, fromBeginning, events }, resume)
 }

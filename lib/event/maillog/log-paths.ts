@@ -1,6 +1,6 @@
 /** What `--log-path` names: files, and globs that more files may match later. */
 import { existsSync, globSync } from 'node:fs'
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { isRotationOf } from './rotated-files.ts'
 
 export interface LogPaths {
@@ -9,14 +9,17 @@ export interface LogPaths {
   readonly globs: readonly string[]
 }
 
-/** The settings' paths with their globs resolved, without rotations of one another. */
-export function logPaths(settings: readonly string[]): LogPaths {
+/**
+ * The settings' paths with their globs resolved, without rotations of one another.
+ * @param known logs that may be away at the moment; their rotations are no logs either
+ */
+export function logPaths(settings: readonly string[], known: readonly string[] = []): LogPaths {
   const isGlob = (path: string) => /[*?[{]/.test(path) && !existsSync(path)
   const globs = settings.filter(isGlob)
-  const found = [...settings.filter(path => !isGlob(path)), ...globs.flatMap(glob => globSync(glob).toSorted())]
-  const paths = [...new Set(found)]
-  return {
-    globs,
-    paths: paths.filter(path => !paths.some(other => other !== path && isRotationOf(basename(path), basename(other)))),
-  }
+  const named = settings.filter(path => !isGlob(path))
+  const found = [...new Set([...named, ...globs.flatMap(glob => globSync(glob).toSorted())])]
+  const logs = [...found, ...known]
+  const isRotation = (path: string) =>
+    logs.some(log => log !== path && dirname(log) === dirname(path) && isRotationOf(basename(path), basename(log)))
+  return { globs, paths: found.filter(path => !isRotation(path)) }
 }

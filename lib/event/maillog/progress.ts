@@ -66,6 +66,13 @@ export class Progress {
     await this.saveCursor()
   }
 
+  /** A log is gone for good. */
+  forget(id: string): void {
+    for (const positions of [this.#read, this.#sent, this.#map]) delete positions[id]
+    this.#cursorChanged = true
+    this.#mapChanged = true
+  }
+
   get isCursorDue(): boolean {
     return this.#cursorChanged && performance.now() - this.#cursorSavedMs >= cursorEveryMs
   }

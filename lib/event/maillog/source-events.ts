@@ -37,10 +37,10 @@ export function sourceEvents(log: Logger, health: Health, metrics: Registry): Ag
       if (troubles.get(id) === reason) return
       if (reason === undefined) {
         troubles.delete(id)
-        log.info({ log: id }, 'the log is there')
+        log.info({ log: id }, 'the log can be read')
       } else {
         troubles.set(id, reason)
-        log.warn({ log: id, reason }, 'no log to follow, waiting for it')
+        log.warn({ log: id, reason }, 'the log can not be read, waiting for it')
       }
       const [first] = troubles
       health.set('log', first && `${first[0]}: ${first[1]}`)

@@ -110,6 +110,8 @@ async function start(context: Context, closers: (() => void | Promise<void>)[]):
     logPath,
     fromBeginning,
     rotateWait,
+    known: Object.keys({ ...plan.cursor.read, ...plan.cursor.sent }),
+    forget: id => progress.forget(id),
     resume: plan.resume,
     events,
     log,
