@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
   appendFileSync,
+  chmodSync,
   copyFileSync,
   existsSync,
   readFileSync,
@@ -265,6 +266,32 @@ for (const [end, pack] of [
     await lab.close()
   })
 }
+
+test('FileSource waits for a log that it may not read at a start, and goes on where it was: no gap, nothing twice', async context => {
+  const lab = new LogLab()
+  lab.write(3)
+  await lab.open()
+  await lab.drain()
+  lab.write(3)
+  chmodSync(lab.dir, 0o755)
+  chmodSync(lab.path, 0)
+  const troubles: (string | undefined)[] = []
+  const events: SourceEvents = { ...lab.events, trouble: (_, reason) => troubles.push(reason) }
+  const isRoot = process.geteuid?.() === 0
+  // Root may read everything.
+  if (isRoot) process.seteuid?.(65_534)
+  context.after(() => isRoot && process.seteuid?.(0))
+  await lab.open({ from: lab.position, through: lab.position, damaged: false }, { events })
+  await lab.drain()
+  assert.match(troubles.at(-1) ?? '', /can't be read \(EACCES\): the agent's user needs to be in the group/)
+  if (isRoot) process.seteuid?.(0)
+  chmodSync(lab.path, 0o644)
+  await lab.drain()
+  assert.deepEqual(lab.lines, lab.written)
+  assert.equal(lab.gaps, 0)
+  assert.equal(troubles.at(-1), undefined)
+  await lab.close()
+})
 
 test('FileSource gives a line once it is whole, wherever the writer or the reader stops within it', async () => {
   const text = 'first line\nsecond\n\nlast line of three\n'
