@@ -293,6 +293,26 @@ test('FileSource waits for a log that it may not read at a start, and goes on wh
   await lab.close()
 })
 
+test('FileSource stays with a renamed file while nothing is in the new one: its logger was not told', async () => {
+  for (const restarts of [false, true]) {
+    const lab = new LogLab()
+    lab.write(3)
+    await lab.open()
+    await lab.drain()
+    lab.rotate('create')
+    await lab.drain()
+    if (restarts) await lab.restart()
+    await lab.drain()
+    appendFileSync(`${lab.path}.1`, 'late one\n')
+    await lab.drain()
+    assert.deepEqual(lab.lines, [...lab.written, 'late one'])
+    lab.write(2)
+    await lab.drain()
+    assert.deepEqual(lab.lines.slice(4), lab.written.slice(3))
+    await lab.close()
+  }
+})
+
 test('FileSource gives a line once it is whole, wherever the writer or the reader stops within it', async () => {
   const text = 'first line\nsecond\n\nlast line of three\n'
   for (const restarts of [false, true]) {

@@ -9,6 +9,7 @@
  * - files that were rotated meanwhile are found and read first, oldest first; what is gone is reported as a gap;
  * - which file comes next is decided when it is opened: names change hands while others are read.
  */
+import type { BigIntStats } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { LineCutter } from './line-cutter.ts'
 import {
@@ -296,7 +297,7 @@ export class FileSource implements LogSource {
       this.#rotatedSinceMs = undefined
       return undefined
     }
-    if (!file.compressed && (await this.#mayStillGrow(file, stats !== undefined))) return undefined
+    if (!file.compressed && (await this.#mayStillGrow(file, stats))) return undefined
     let last
     if (rest.length > 0) {
       // A last line without end, of a file that is done.
@@ -308,26 +309,34 @@ export class FileSource implements LogSource {
     return last
   }
 
-  /** Whether a file that was renamed may still be written to: its logger may not know yet. */
-  async #mayStillGrow(file: LogFile, isMadeAnew: boolean): Promise<boolean> {
-    const { rotateWaitMs } = this.#options
+  /**
+   * Whether a file that was renamed may still be written to: its logger may not know yet.
+   * @param log what bears the log's name now
+   */
+  async #mayStillGrow(file: LogFile, log: BigIntStats | undefined): Promise<boolean> {
+    const { rotateWaitMs, events } = this.#options
+    let isRecent
     if (this.#isLog(file)) {
       const now = this.#monotonicMs()
       this.#rotatedSinceMs ??= now
-      const waited = now - this.#rotatedSinceMs
-      if (!isMadeAnew) {
-        if (waited > troubleAfterMs) this.#options.events.trouble(this.id, 'it was moved away and not made again')
+      const waitedMs = now - this.#rotatedSinceMs
+      if (!log) {
+        if (waitedMs > troubleAfterMs) events.trouble(this.id, 'it was moved away and not made again')
         return true
       }
-      if (waited >= rotateWaitMs) return false
+      events.trouble(this.id, undefined)
+      isRecent = waitedMs < rotateWaitMs
     } else {
       const changedMs = await file.modifiedMs().catch(() => 0)
-      if (Math.abs(this.#nowMs() - changedMs) >= rotateWaitMs) return false
+      isRecent = Math.abs(this.#nowMs() - changedMs) < rotateWaitMs
     }
-    // Rotated more than once since: nobody writes to it any more.
     const list = await this.#files.list()
     const index = list.findIndex(listed => sameFile(listed.identity, file.identity))
-    return index === -1 || index >= list.length - 2
+    const isRemoved = index === -1
+    // Rotated more than once since: nobody writes to it any more.
+    if (!isRemoved && index < list.length - 2) return false
+    // A logger that was told writes to the new one. Of one that was removed the disk wants its space back.
+    return isRecent || (!isRemoved && log?.size === 0n)
   }
 
   /** Goes on to what follows this file. */
