@@ -51,7 +51,7 @@ export async function startConsole(context: ProcessContext<ConsoleOptions>): Pro
       troubled(error as Error)
     }
   }
-  await archive.call('sweepMails')
+  await archive.call('sweepMails').catch(troubled)
   await forget()
   let forgetting = Promise.resolve()
   const timer = setInterval(() => {

@@ -55,7 +55,7 @@ test('what does not fit is refused, what was confirmed is kept, and with space i
       if (status === 200) accepted += 50
       return status
     }
-    const refused = await until('the disk to be full', async () => (await post()) !== 200 && post(), 30_000, 0)
+    const refused = await until('the disk to be full', async () => (await post()) !== 200 && post(), 60_000, 0)
     assert.equal(refused, 503)
     const health = await fetch(`${it.metricsUrl}/health`)
     assert.equal(health.status, 503)
@@ -64,6 +64,9 @@ test('what does not fit is refused, what was confirmed is kept, and with space i
     const mail = () => transport.sendMail({ from: 'a@b.example', to: 'c@d.example', text: 'x\n'.repeat(200_000) })
     await assert.rejects(mail(), { responseCode: 452 })
     assert.equal((await storedEvents(it.url)).length, accepted, 'what was confirmed can be read on the full disk')
+    await it.crash()
+    await it.restart()
+    assert.equal((await storedEvents(it.url)).length, accepted, 'and after a start on it')
     await it.crash()
     rmSync(filler)
     await it.restart()
