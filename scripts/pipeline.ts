@@ -261,8 +261,8 @@ function readLine(argv: readonly string[]): ReturnType<typeof readSettings<typeo
   try {
     return readSettings({ ...program, configFile: defaultConfig }, argv, process.env, version())
   } catch (error) {
-    const looksAtFile = argv.every(word => !/^(?:status|stop|reload|sample)$/.test(word))
-    if (looksAtFile || !(error instanceof SettingsError) || !error.message.includes('.yaml:')) throw error
+    const needsFile = argv.every(word => !/^(?:status|stop|reload|sample)$/.test(word))
+    if (needsFile || !(error instanceof SettingsError) || !error.message.includes('.yaml:')) throw error
     throw new SettingsError(`${error.message}\n(--config config/mta-tracking.example.yaml does it without that file)`)
   }
 }

@@ -1,6 +1,9 @@
 /** Processes known for sure: a pid alone is soon another's. */
 import { readFileSync } from 'node:fs'
 
+/** How long a process that was killed may take to be gone; one that hangs in the kernel is not waited for any longer. */
+const killMsMax = 5_000
+
 export interface ProcessIdentity {
   readonly pid: number
   /** Clock ticks from boot to its start, field 22 of /proc/PID/stat (proc(5)), and which boot that was. */
@@ -28,17 +31,15 @@ export function isAlive(identity: ProcessIdentity): boolean {
 }
 
 /**
- * Sends SIGTERM, waits, sends SIGKILL to what is still there. Only ever to the very process that was recorded.
+ * Sends SIGTERM, waits, sends SIGKILL to what is still there and waits for its end. Only ever to the very process that was recorded.
  * @throws Error with `code` EPERM when the process is another user's
  */
 export async function endProcess(identity: ProcessIdentity, waitMs: number): Promise<void> {
   signal(identity, 'SIGTERM')
   const deadline = performance.now() + waitMs
   while (isAlive(identity)) {
-    if (performance.now() > deadline) {
-      signal(identity, 'SIGKILL')
-      return
-    }
+    if (performance.now() > deadline + killMsMax) return
+    if (performance.now() > deadline) signal(identity, 'SIGKILL')
     await new Promise(resolve => setTimeout(resolve, 50))
   }
 }
