@@ -34,8 +34,8 @@ export interface LogsToFollow {
 export async function followLogs(agent: Agent, logs: LogsToFollow): Promise<() => void> {
   const { paths, globs } = logPaths(logs.logPath, logs.known)
   for (const path of paths) await agent.follow(await openSource(path, logs, logs.fromBeginning, logs.resume(path)))
-  for (const id of logs.known) if (isFile(id) && !paths.includes(id) && !(await isAnythingLeft(id))) logs.forget(id)
   const matched = new MatchedLogs(agent, logs, globs, paths)
+  await matched.forgetGone()
   matched.sayWhetherAny()
   if (globs.length === 0) return () => undefined
   const timer = setInterval(() => void matched.look(), globEveryMs)
@@ -61,6 +61,15 @@ class MatchedLogs {
     this.#followed = new Set(paths)
   }
 
+  /** Forgets logs of earlier runs of which nothing is left. */
+  async forgetGone(): Promise<void> {
+    for (const id of this.#logs.known) {
+      if (!isFile(id) || this.#followed.has(id) || (await isAnythingLeft(id))) continue
+      this.#gone.add(id)
+      this.#logs.forget(id)
+    }
+  }
+
   async look(): Promise<void> {
     if (this.#isLooking) return
     this.#isLooking = true
@@ -84,12 +93,14 @@ class MatchedLogs {
   }
 
   async #followMore(): Promise<void> {
-    for (const path of logPaths(this.#globs, [...this.#followed, ...this.#logs.known]).paths) {
+    const known = [...this.#followed, ...this.#logs.known].filter(path => !this.#gone.has(path))
+    for (const path of logPaths(this.#globs, known).paths) {
       if (this.#followed.has(path)) continue
       const resume = this.#gone.has(path) ? fresh : this.#logs.resume(path)
       // It appeared while we ran: all that it holds is new.
       const source = await openSource(path, this.#logs, true, resume)
       this.#followed.add(path)
+      this.#gone.delete(path)
       this.#logs.log.info({ path }, 'a further log')
       await this.#agent.follow(source)
     }

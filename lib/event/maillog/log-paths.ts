@@ -11,15 +11,18 @@ export interface LogPaths {
 
 /**
  * The settings' paths with their globs resolved, without rotations of one another.
- * @param known logs that may be away at the moment; their rotations are no logs either
+ * @param known logs that may be away at the moment; a glob does not make logs of their rotations
  */
 export function logPaths(settings: readonly string[], known: readonly string[] = []): LogPaths {
   const isGlob = (path: string) => /[*?[{]/.test(path) && !existsSync(path)
   const globs = settings.filter(isGlob)
   const named = settings.filter(path => !isGlob(path))
-  const found = [...new Set([...named, ...globs.flatMap(glob => globSync(glob).toSorted())])]
+  const matched = globs.flatMap(glob => globSync(glob).toSorted())
+  const found = [...new Set([...named, ...matched])]
   const logs = [...found, ...known]
   const isRotation = (path: string) =>
-    logs.some(log => log !== path && dirname(log) === dirname(path) && isRotationOf(basename(path), basename(log)))
+    (named.includes(path) ? found : logs).some(
+      log => log !== path && dirname(log) === dirname(path) && isRotationOf(basename(path), basename(log)),
+    )
   return { globs, paths: found.filter(path => !isRotation(path)) }
 }
