@@ -1,29 +1,14 @@
-/** The console on a disk that is really full: a small tmpfs, which only root can mount. */
+/** The console on a disk that is really full. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { after, test } from 'node:test'
 import { createTransport } from 'nodemailer'
 import { postBatch, startConsole, storedEvents } from '../support/console.ts'
 import { until } from '../support/process.ts'
+import { smallDisk } from '../support/small-disk.ts'
 
-let dir = ''
-let isMounted = false
-before(() => {
-  dir = mkdtempSync(join(tmpdir(), 'console-full-'))
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', dir], { stdio: 'ignore' })
-    isMounted = true
-  } catch {
-    // Not root, or in a container that may not mount.
-  }
-})
-after(() => {
-  if (isMounted) execFileSync('umount', [dir])
-  rmSync(dir, { recursive: true, force: true })
-})
+const disk = smallDisk('tmpfs', 4 << 20)
+after(() => typeof disk !== 'string' && disk.unmount())
 
 let nextId = 1
 function batch(): string[] {
@@ -41,13 +26,11 @@ function batch(): string[] {
 }
 
 test('what does not fit is refused, what was confirmed is kept, and with space it goes on', async t => {
-  if (!isMounted) {
-    t.skip('mounting a tmpfs needs root')
+  if (typeof disk === 'string') {
+    t.skip(disk)
     return
   }
-  const filler = join(dir, 'filler')
-  writeFileSync(filler, Buffer.alloc(1 << 20))
-  const it = await startConsole([`--data-dir=${join(dir, 'data')}`])
+  const it = await startConsole([`--data-dir=${join(disk.dir, 'data')}`])
   try {
     let accepted = 0
     const post = async () => {
@@ -55,6 +38,8 @@ test('what does not fit is refused, what was confirmed is kept, and with space i
       if (status === 200) accepted += 50
       return status
     }
+    assert.equal(await post(), 200)
+    disk.fill(1 << 20)
     const refused = await until('the disk to be full', async () => (await post()) !== 200 && post(), 60_000, 0)
     assert.equal(refused, 503)
     const health = await fetch(`${it.metricsUrl}/health`)
@@ -68,7 +53,7 @@ test('what does not fit is refused, what was confirmed is kept, and with space i
     await it.restart()
     assert.equal((await storedEvents(it.url)).length, accepted, 'and after a start on it')
     await it.crash()
-    rmSync(filler)
+    disk.free()
     await it.restart()
     assert.equal((await storedEvents(it.url)).length, accepted, 'and after a crash')
     assert.equal(await post(), 200)
