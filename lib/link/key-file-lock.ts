@@ -2,7 +2,7 @@
  * One at a time changes a key file: whoever does makes `FILE.lock` first and removes it when the new file is in place.
  * Those who only read take no notice, for the file is replaced in one step.
  */
-import { closeSync, existsSync, openSync, realpathSync, unlinkSync } from 'node:fs'
+import { closeSync, existsSync, openSync, realpathSync, rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** How long another change is waited for, in ms: one takes a few. */
@@ -28,7 +28,7 @@ export async function withKeyFileLocked<Result>(
   try {
     return await work()
   } finally {
-    unlinkSync(lock)
+    rmSync(lock, { force: true })
   }
 }
 

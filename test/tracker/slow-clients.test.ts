@@ -13,8 +13,8 @@ test('slow clients are shown out, and others are answered meanwhile', async t =>
   const tracker = await startTracker({ redisUrl: `redis://127.0.0.1:${await freePort()}` })
   try {
     // Redis is not there: the first answers wait for it.
-    await slowestOf(5, tracker)
-    const alone = await slowestOf(50, tracker)
+    await medianOf(5, tracker)
+    const alone = await medianOf(50, tracker)
     const unsubscribe = tracker.path({ action: 'list_unsubscribe' })
     const kinds: readonly string[] = [
       '',
@@ -29,8 +29,10 @@ test('slow clients are shown out, and others are answered meanwhile', async t =>
     }, 200)
     let open = slow.length
     for (const { closed } of slow) void closed.then(() => open--)
-    const amongSlow = await slowestOf(50, tracker)
-    t.diagnostic(`slowest of 50 answers: ${alone.toFixed(1)} ms alone, ${amongSlow.toFixed(1)} ms among slow clients`)
+    // This process has to connect them all, which holds up its own requests.
+    await until('all slow clients to be connected', () => slow.every(({ socket }) => !socket.connecting), 30_000, 20)
+    const amongSlow = await medianOf(50, tracker)
+    t.diagnostic(`median of 50 answers: ${alone.toFixed(1)} ms alone, ${amongSlow.toFixed(1)} ms among slow clients`)
     // Limits: 5 s for a header, 10 s for a body, 5 s between requests; looked at every second.
     await until('all slow connections to be closed', () => open === 0, 30_000, 50)
     clearInterval(trickle)
@@ -41,14 +43,14 @@ test('slow clients are shown out, and others are answered meanwhile', async t =>
   }
 })
 
-/** Follows links one after the other; gives how long the slowest answer took, in ms. For people: machines differ. */
-async function slowestOf(count: number, tracker: TestTracker): Promise<number> {
-  let slowest = 0
+/** Follows links one after the other; gives the median time to an answer, in ms. For people: machines differ. */
+async function medianOf(count: number, tracker: TestTracker): Promise<number> {
+  const times: number[] = []
   for (let n = 0; n < count; n++) {
     const began = performance.now()
     const answer = await fetch(tracker.url + tracker.path({ url: 'https://example.com/' }), { redirect: 'manual' })
     assert.equal(answer.status, 302)
-    slowest = Math.max(slowest, performance.now() - began)
+    times.push(performance.now() - began)
   }
-  return slowest
+  return times.toSorted((a, b) => a - b)[Math.floor(count / 2)]!
 }
