@@ -1,7 +1,7 @@
 /** What changes in the decoded text of a part. */
 import { trapLinkName } from '../../link/link.ts'
 import { afterPreheader } from '../html/preheader.ts'
-import { scanHtml, type HtmlAttribute, type LinkTag } from '../html/scan-html.ts'
+import { scanHtml, type HtmlAttribute, type HtmlScan, type LinkTag } from '../html/scan-html.ts'
 import type { Edit } from '../mime/edit.ts'
 import { judgeLink, judgeUrl, linkAttributes, type LinkContext } from './link-policy.ts'
 import { ownPixels } from './own-pixels.ts'
@@ -48,7 +48,7 @@ export function htmlEdits(
   tally: WrapTally,
 ): Edit[] | TextSkipReason {
   if (holdsOpenPgp(html)) return 'sealed'
-  const { context, switches, trapUrl } = tracking
+  const { switches, trapUrl } = tracking
   const names = trapUrl === undefined ? linkAttributes : linkAndTrapAttributes
   const scan = scanHtml(html, switches.trackClick ? tracking.linksMax : 0, bytes, names)
   if (switches.trackClick && scan.tooManyLinks) return 'too-many-links'
@@ -58,9 +58,16 @@ export function htmlEdits(
   if (urlBytes > tracking.urlBytesMax) return 'too-many-url-bytes'
   tally.addUrlBytes(urlBytes)
   const edits: Edit[] = []
+  const hasTrap = wrapLinks(links, tracking, edits, tally)
+  if (tracking.withPixels) addPixels(html, bytes, scan, hasTrap, tracking, edits, tally)
+  return edits
+}
+
+/** @returns whether there is a link already that only machines follow */
+function wrapLinks(links: readonly LinkTag[], tracking: PartTracking, edits: Edit[], tally: WrapTally): boolean {
   let hasTrap = false
   for (const tag of links) {
-    const verdict = judgeLink(tag, context)
+    const verdict = judgeLink(tag, tracking.context)
     if (!verdict.wrap) {
       hasTrap ||= verdict.reason === 'tracking-host' && isTrapLink(tag.attributes)
       if (verdict.reason !== 'no-href') tally.skip(verdict.reason)
@@ -73,7 +80,19 @@ export function htmlEdits(
     edits.push({ start: href.valueStart, end: href.valueEnd, text })
     tally.links++
   }
-  if (!tracking.withPixels) return edits
+  return hasTrap
+}
+
+function addPixels(
+  html: string,
+  bytes: Uint8Array,
+  scan: HtmlScan,
+  hasTrap: boolean,
+  tracking: PartTracking,
+  edits: Edit[],
+  tally: WrapTally,
+): void {
+  const { context, switches, trapUrl } = tracking
   const top = scan.bodyStart === undefined ? scan.contentStart : afterPreheader(html, scan.bodyStart, bytes)
   const bottom = scan.bodyEnd ?? scan.end
   const own = ownPixels(html, bytes, { top, bottom }, context.trackingHost, context.amp)
@@ -94,7 +113,6 @@ export function htmlEdits(
       edits,
       placed(html, bottom, fold => last.map(markup => markup(fold)).join(''), tracking),
     )
-  return edits
 }
 
 /** The edits by place, or why the part is left alone. */
