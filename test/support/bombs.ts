@@ -43,7 +43,7 @@ export const bombs: Record<string, [string, string?]> = {
     `Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n${'--\r\n'.repeat(400_000)}\r\n--b--\r\n`,
   ],
   'lines that begin like delimiters, in an image': [
-    `Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: image/png\r\n\r\n${'--bc\r\n'.repeat(340_000)}\r\n--b--\r\n`,
+    `Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: image/png\r\n\r\n${'--bc-\r\n'.repeat(290_000)}\r\n--b--\r\n`,
   ],
   'spans, and the name of the tracking host': [html(`<body>${'<span>'.repeat(300_000)}track.example.com`)],
   'preheaders without end': [html(`<body>${'<div style="display:none">'.repeat(70_000)}`)],

@@ -1,6 +1,6 @@
 /** Finds the lines that delimit parts in a stream, however it is cut. */
 import type { ByteWindow } from './byte-window.ts'
-import { Delimiters, type DelimiterMeaning } from './delimiters.ts'
+import { Delimiters, hashed, type DelimiterMeaning } from './delimiters.ts'
 
 export interface FoundDelimiter extends DelimiterMeaning {
   /** Where the body before it ends: the line end before a delimiter belongs to it. */
@@ -12,6 +12,8 @@ export interface FoundDelimiter extends DelimiterMeaning {
 const cr = 0x0d
 const lf = 0x0a
 const dash = 0x2d
+const space = 0x20
+const tab = 0x09
 const delimiterStart = Buffer.from('\r\n--')
 
 export class DelimiterSearch {
@@ -21,6 +23,8 @@ export class DelimiterSearch {
   /** `#from` is the beginning of a line whose line end before it is not to be looked at. */
   #atLine = true
   #clear = 0
+  /** Of the line that was looked at last, without white space at its end. */
+  #lineHash = 0
 
   constructor(window: ByteWindow) {
     this.#window = window
@@ -86,11 +90,18 @@ export class DelimiterSearch {
     return isHere ? from : window.indexOf(delimiterStart, from)
   }
 
-  /** Where the line ends that begins there; undefined when it is not complete or too long. */
+  /** Where the line ends that begins there; undefined when it is not complete or too long. Reckons its hash. */
   #lineEnd(line: number): number | undefined {
     const window = this.#window
-    const last = Math.min(window.end - 2, line + this.delimiters.lineBytesMax)
-    for (let at = line; at <= last; at++) if (window.byte(at) === cr && window.byte(at + 1) === lf) return at
+    const last = Math.min(window.end - 1, line + this.delimiters.lineBytesMax)
+    let hash = 0
+    this.#lineHash = 0
+    for (let at = line; at <= last; at++) {
+      const byte = window.byte(at)
+      if (byte === cr && at + 1 < window.end && window.byte(at + 1) === lf) return at
+      hash = hashed(hash, byte)
+      if (byte !== space && byte !== tab) this.#lineHash = hash
+    }
     return undefined
   }
 
@@ -98,9 +109,7 @@ export class DelimiterSearch {
     const window = this.#window
     const end = lineEnd ?? window.end
     if (end - line > this.delimiters.lineBytesMax || end - line < 3) return undefined
-    return this.delimiters.mayBegin(window.byte(line + 2))
-      ? this.delimiters.meaningOf(window.text(line, end))
-      : undefined
+    return this.delimiters.mayMean(this.#lineHash) ? this.delimiters.meaningOf(window.text(line, end)) : undefined
   }
 
   /** Where a delimiter may begin in the last bytes. */

@@ -17,8 +17,7 @@ const paddingBytesMax = 998
 export class Delimiters {
   readonly #boundaries: string[] = []
   #meanings = new Map<string, DelimiterMeaning>()
-  /** 1 for each byte that a boundary begins with. */
-  readonly #begins = new Uint8Array(256)
+  readonly #hashes = new Set<number>()
   /** Longest line, in bytes, that can be a delimiter. */
   lineBytesMax = 0
 
@@ -37,14 +36,17 @@ export class Delimiters {
     const kept = this.#boundaries.slice(0, level)
     this.#boundaries.length = 0
     this.#meanings = new Map()
-    this.#begins.fill(0)
+    this.#hashes.clear()
     this.lineBytesMax = 0
     for (const boundary of kept) this.open(boundary)
   }
 
-  /** Whether a boundary begins with this byte; most lines that begin with two dashes go on with another. */
-  mayBegin(byte: number): boolean {
-    return this.#begins[byte] === 1
+  /**
+   * Whether a line may be a delimiter, so that others need not be copied.
+   * @param hash of its bytes, white space at its end left out
+   */
+  mayMean(hash: number): boolean {
+    return this.#hashes.has(hash)
   }
 
   /** @param line a whole line without its line end, one character a byte */
@@ -60,9 +62,21 @@ export class Delimiters {
 
   #add(boundary: string, level: number): void {
     const line = `--${boundary}`
-    this.#begins[boundary.charCodeAt(0)] = 1
-    if (!this.#meanings.has(line)) this.#meanings.set(line, { level, close: false })
-    if (!this.#meanings.has(`${line}--`)) this.#meanings.set(`${line}--`, { level, close: true })
+    this.#means(line, { level, close: false })
+    this.#means(`${line}--`, { level, close: true })
     this.lineBytesMax = Math.max(this.lineBytesMax, line.length + 2 + paddingBytesMax)
   }
+
+  #means(line: string, meaning: DelimiterMeaning): void {
+    if (this.#meanings.has(line)) return
+    this.#meanings.set(line, meaning)
+    let hash = 0
+    for (let at = 0; at < line.length; at++) hash = hashed(hash, line.charCodeAt(at))
+    this.#hashes.add(hash)
+  }
+}
+
+/** The hash of a line to which a byte is added; that of nothing is 0. */
+export function hashed(hash: number, byte: number): number {
+  return (Math.imul(hash, 31) + byte) | 0
 }
