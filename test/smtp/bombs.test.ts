@@ -3,7 +3,7 @@
  * its word: what they cost of the thread that all sessions share, and what memory they take.
  */
 import { strict as assert } from 'node:assert'
-import { mkdtempSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -50,15 +50,20 @@ test('bombs are delivered, and hold up nobody for long', { timeout: 600_000 }, a
   }
   for (let count = 0; count < 20; count++)
     await send('Content-Type: text/html\r\n\r\n<a href="https://e.example/">x</a>\r\n')
-  const before = residentMiBMax()
+  let grownMiB = 0
   for (const [name, [message, reason]] of Object.entries(bombs)) {
     if (!isLong && message.length > shortBytesMax) continue
     sink.accepted.length = 0
+    // The peak counts from here on (proc(5)).
+    writeFileSync(`/proc/${wrapper.pid}/clear_refs`, '5')
+    const heldMiB = residentMiBMax()
     const spent: number[] = []
     for (let count = 0; count < sized(1, 5); count++) {
       const before = spentMs()
       await send(message)
       spent.push(spentMs() - before)
+      // Of several in a row the garbage adds up until it is collected.
+      if (count === 0) grownMiB = Math.max(grownMiB, residentMiBMax() - heldMiB)
     }
     assert.equal(sink.accepted.length, spent.length)
     const body = message.slice(message.indexOf('\r\n\r\n'))
@@ -70,7 +75,6 @@ test('bombs are delivered, and hold up nobody for long', { timeout: 600_000 }, a
     if (message.length <= collectBytesMax) assert.ok(least <= spentMsMax, `${name}: ${spent.join(', ')} ms`)
   }
   if (!isLong) return
-  const grown = residentMiBMax() - before
-  t.diagnostic(`memory: ${before.toFixed(0)} MiB, and ${grown.toFixed(0)} MiB more at the most`)
-  assert.ok(grown <= memoryMiBMax, `${grown} MiB`)
+  t.diagnostic(`memory: ${grownMiB.toFixed(0)} MiB more at the most`)
+  assert.ok(grownMiB <= memoryMiBMax, `${grownMiB} MiB`)
 })
