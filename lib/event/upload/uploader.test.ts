@@ -7,7 +7,8 @@ import { Health } from '../../process/health.ts'
 import type { HttpAnswer } from './answer.ts'
 import type { Destination } from './destination.ts'
 import type { HttpRequest } from './transport.ts'
-import { refusalsInRowMax, Uploader, type UploaderOptions } from './uploader.ts'
+import { refusalsInRowMax } from './ingest-service.ts'
+import { Uploader, type UploaderOptions } from './uploader.ts'
 
 /** Time that passes as soon as somebody waits for it. */
 class LeapingClock {

@@ -4,14 +4,14 @@
  *
  * Invariant: each item handed to `upload` comes back exactly once, as accepted, refused or unsent.
  */
-import { Counter, Histogram, type Registry } from 'prom-client'
+import { Counter, type Registry } from 'prom-client'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
-import { classifyAnswer, presentable, type HttpAnswer, type Verdict } from './answer.ts'
+import { presentable, type HttpAnswer, type Verdict } from './answer.ts'
 import type { Destination, EncodedBatch } from './destination.ts'
-import { keepDelayMs, retryDelayMs } from './retry-schedule.ts'
+import { IngestService } from './ingest-service.ts'
 import type { Transport } from './transport.ts'
-import { systemClock, UploadGate, type Clock } from './upload-gate.ts'
+import { systemClock, type Clock } from './upload-gate.ts'
 
 export interface Refused<Item> {
   readonly item: Item
@@ -47,13 +47,6 @@ export interface UploaderOptions<Item> {
 const failuresMax = 10
 /** The same for a part of such a batch. */
 const partFailuresMax = 3
-/**
- * Refusals (400, 422) in a row, nothing accepted in between, after which they are taken for a fault of the service or
- * of the configuration instead of the events: everything is kept from then on.
- */
-export const refusalsInRowMax = 1_000
-/** Failures in a row after which health says so. */
-const troubleAfter = 3
 
 interface Piece<Item> {
   items: readonly Item[]
@@ -73,40 +66,20 @@ interface Progress<Item> {
 export class Uploader<Item> {
   readonly #options: UploaderOptions<Item>
   readonly #clock: Clock
-  readonly #gate: UploadGate
-  /** No more waiting and no second tries. */
+  readonly #service: IngestService
+  /** No second tries. */
   #stopping = false
-  readonly #abandon = new AbortController()
-  /** Failures of the service in a row. */
-  #failures = 0
-  #acceptedRequests = 0
-  #refusalsInRow = 0
-  #credentialsRefused = false
-  readonly #requests: Counter<'answer'>
   readonly #bytes: Counter<'form'>
-  readonly #seconds: Histogram
 
   constructor(options: UploaderOptions<Item>) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
-    this.#gate = new UploadGate(this.#clock)
+    this.#service = new IngestService({ ...options, clock: this.#clock })
     const { metrics, prefix } = options
-    this.#requests = new Counter({
-      name: `${prefix}_requests_total`,
-      help: 'Upload requests by what came of them: an HTTP status, or "none" when there was no answer.',
-      labelNames: ['answer'],
-      registers: [metrics],
-    })
     this.#bytes = new Counter({
       name: `${prefix}_request_bytes_total`,
       help: 'Bytes of accepted uploads, before compression (raw) and as sent (sent).',
       labelNames: ['form'],
-      registers: [metrics],
-    })
-    this.#seconds = new Histogram({
-      name: `${prefix}_request_seconds`,
-      help: 'Time from the first byte of an upload request to its answer.',
-      buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
       registers: [metrics],
     })
   }
@@ -123,9 +96,8 @@ export class Uploader<Item> {
   }
 
   /** Reads the credentials anew and tries at once, as after SIGHUP. */
-  async reload(): Promise<void> {
-    await this.#options.destination.reloadCredentials()
-    this.#gate.open()
+  reload(): Promise<void> {
+    return this.#service.reload()
   }
 
   /**
@@ -134,8 +106,7 @@ export class Uploader<Item> {
    */
   stop(graceMs: number): void {
     this.#stopping = true
-    this.#gate.open()
-    setTimeout(() => this.#abandon.abort(), graceMs).unref()
+    this.#service.stop(graceMs)
   }
 
   /**
@@ -154,7 +125,7 @@ export class Uploader<Item> {
     const [only] = items
     if (only !== undefined && items.length === 1) {
       progress.refused.push({ item: only, reason: verdict.reason })
-      this.#refusalsInRow += 1
+      this.#service.refusedOne()
       return false
     }
     const middle = items.length >> 1
@@ -187,7 +158,8 @@ export class Uploader<Item> {
       } catch (error) {
         return { action: 'bisect', reason: `can't be encoded: ${presentable((error as Error).message)}` }
       }
-      const verdict = await this.#gate.pass(alone => this.#attempt(items, encoded, alone, progress))
+      const { verdict, answer } = await this.#service.post(encoded)
+      if (verdict.action === 'accept' && answer) this.#accept(items, encoded, answer, progress)
       if (lone !== undefined && verdict.action === 'accept') {
         piece.items = piece.items.filter(item => item !== lone)
         delete piece.encoded
@@ -199,9 +171,13 @@ export class Uploader<Item> {
       if (verdict.action === 'retry') {
         // Being asked for patience says nothing about the batch.
         if (verdict.cause === 'fault') piece.failures += 1
-        piece.acceptedBefore ??= this.#acceptedRequests
+        piece.acceptedBefore ??= this.#service.acceptedRequests
         if (this.#stopping) return verdict
-        if (lone === undefined && piece.failures >= failuresMax && this.#acceptedRequests > piece.acceptedBefore) {
+        if (
+          lone === undefined &&
+          piece.failures >= failuresMax &&
+          this.#service.acceptedRequests > piece.acceptedBefore
+        ) {
           const reason = `${verdict.reason}, ${piece.failures} times while others pass`
           return { action: 'bisect', reason }
         }
@@ -223,7 +199,7 @@ export class Uploader<Item> {
    */
   #loneProbe({ items, failures, acceptedBefore }: Piece<Item>): Item | undefined {
     if (items.length === 1 || failures < failuresMax) return undefined
-    return this.#acceptedRequests > (acceptedBefore ?? 0) ? undefined : items[failures % items.length]
+    return this.#service.acceptedRequests > (acceptedBefore ?? 0) ? undefined : items[failures % items.length]
   }
 
   #dropGivenUp(piece: Piece<Item>, progress: Progress<Item>): void {
@@ -240,43 +216,6 @@ export class Uploader<Item> {
     delete piece.encoded
   }
 
-  async #attempt(
-    items: readonly Item[],
-    encoded: EncodedBatch,
-    alone: boolean,
-    progress: Progress<Item>,
-  ): Promise<Verdict> {
-    const { destination, transport, log } = this.#options
-    if (this.#credentialsRefused) await destination.reloadCredentials().catch(() => false)
-    const { body, headers } = encoded
-    const credentials = destination.credentials(body, this.#clock.now())
-    const timed = this.#seconds.startTimer()
-    let answer: HttpAnswer
-    try {
-      answer = await transport.send(
-        { method: 'POST', url: destination.url, headers: { ...headers, ...credentials }, body },
-        this.#abandon.signal,
-      )
-    } catch (error) {
-      this.#requests.inc({ answer: 'none' })
-      return this.#judge({ action: 'retry', cause: 'fault', reason: (error as Error).message }, alone)
-    } finally {
-      timed()
-    }
-    this.#requests.inc({ answer: String(answer.status) })
-    const verdict = classifyAnswer(answer, this.#clock.now())
-    if (verdict.action === 'keep' && (await destination.reloadCredentials().catch(() => false))) {
-      log.info(
-        { destination: destination.name, reason: verdict.reason },
-        'refused, trying with the key that was read anew',
-      )
-      this.#gate.open()
-      return { action: 'retry', cause: 'busy', reason: verdict.reason }
-    }
-    if (verdict.action === 'accept') this.#accept(items, encoded, answer, progress)
-    return this.#judge(verdict, alone)
-  }
-
   #accept(items: readonly Item[], encoded: EncodedBatch, answer: HttpAnswer, progress: Progress<Item>): void {
     const { batchId, refused = [] } = this.#options.destination.readAnswer(answer)
     const reasons = new Map(refused.map(({ index, reason }) => [index, reason]))
@@ -289,48 +228,5 @@ export class Uploader<Item> {
     if (batchId !== undefined) progress.batches.push({ id: batchId, items: accepted })
     this.#bytes.inc({ form: 'raw' }, encoded.rawBytes)
     this.#bytes.inc({ form: 'sent' }, encoded.body.length)
-    this.#acceptedRequests += 1
-    this.#refusalsInRow = 0
-  }
-
-  /** Opens or closes the gate and tells health, by what an attempt showed of the service. */
-  #judge(verdict: Verdict, alone: boolean): Verdict {
-    const { destination, health, log } = this.#options
-    // A path may be a secret in itself, as that of a webhook.
-    const { origin } = new URL(destination.url)
-    if (verdict.action === 'bisect' && this.#refusalsInRow >= refusalsInRowMax) {
-      const reason = `${verdict.reason} to ${this.#refusalsInRow} events in a row`
-      return this.#judge({ action: 'keep', reason }, alone)
-    }
-    if (verdict.action !== 'retry' && verdict.action !== 'keep') {
-      if (this.#failures > 0) log.info({ destination: destination.name }, 'uploads pass again')
-      this.#failures = 0
-      this.#credentialsRefused = false
-      this.#gate.open()
-      health.set('upload', undefined)
-      return verdict
-    }
-    // Several requests under way when the service went are one failure.
-    if (this.#gate.closed && !alone) return verdict
-    this.#failures += 1
-    this.#credentialsRefused = verdict.action === 'keep'
-    const waitMs =
-      verdict.action === 'keep'
-        ? keepDelayMs
-        : Math.max(verdict.afterMs ?? retryDelayMs(this.#failures, this.#options.random?.()), 500)
-    if (!this.#stopping) this.#gate.close(waitMs)
-    log.warn(
-      { destination: destination.name, reason: verdict.reason, waitMs, failures: this.#failures },
-      'upload failed, kept',
-    )
-    if (verdict.action === 'keep') {
-      health.set(
-        'upload',
-        `${origin} refuses uploads (${verdict.reason}): check key and endpoint; nothing is lost meanwhile`,
-      )
-    } else if (this.#failures >= troubleAfter) {
-      health.set('upload', `${origin} does not take uploads (${verdict.reason}): retrying; nothing is lost meanwhile`)
-    }
-    return verdict
   }
 }
