@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { randomEventId } from '../lib/event/event-id.ts'
 import { partitionKeys, partitionOf } from '../lib/queue/partition.ts'
+import { appendEntries, setWithExpiry } from '../lib/queue/grouped-write.ts'
 import { encodeRecord, recordKey } from '../lib/record/record.ts'
 import { startProcess, until } from '../test/support/process.ts'
 import { processUsage, type ProcessUsage } from '../test/support/process-usage.ts'
@@ -23,10 +24,12 @@ const dir = mkdtempSync(join(tmpdir(), 'bench-feeder-'))
 for (const pid of [process.pid, redis.pid]) execFileSync('taskset', ['-apc', '1', String(pid)], { stdio: 'ignore' })
 
 await redis.client.set('mta:partitions', partitions)
-for (let first = 0; first < total; first += 1_000) {
-  const pipeline = redis.client.pipeline()
-  for (let n = first; n < Math.min(total, first + 1_000); n++) {
+for (let first = 0; first < total; first += 4_000) {
+  const events = Array.from({ length: partitions }, (): string[] => [])
+  const records = Array.from({ length: partitions }, () => ({ keys: [] as string[], values: [] as string[] }))
+  for (let n = first; n < Math.min(total, first + 4_000); n++) {
     const messageId = `0000${n.toString(16).padStart(16, '0')}`
+    const partition = partitionOf(messageId, partitions)
     const event = {
       id: randomEventId(),
       type: n % 3 === 0 ? 'click' : 'open',
@@ -37,12 +40,22 @@ for (let first = 0; first < total; first += 1_000) {
         'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36',
       ...(n % 3 === 0 && { url: `https://www.example.com/products/${n % 25}?utm_source=newsletter` }),
     }
-    pipeline.xadd(partitionKeys(partitionOf(messageId, partitions)).events, '*', 'e', JSON.stringify(event))
-    const record = { recipient: `reader-${n}@rcpt.example.net`, subaccount: n % 10 }
-    pipeline.set(recordKey('accounting', messageId, partitions), encodeRecord(record), 'EX', 864_000)
+    events[partition]?.push(JSON.stringify(event))
+    records[partition]?.keys.push(recordKey('accounting', messageId, partitions))
+    records[partition]?.values.push(encodeRecord({ recipient: `reader-${n}@rcpt.example.net`, subaccount: n % 10 }))
   }
-  await pipeline.exec()
+  for (const [partition, { keys, values }] of records.entries()) {
+    await appendEntries(redis.client, partitionKeys(partition).events, events[partition] ?? [])
+    await setWithExpiry(redis.client, keys, values, 864_000)
+  }
 }
+const queued = async () => {
+  const lengths = await Promise.all(
+    Array.from({ length: partitions }, (_, p) => redis.client.xlen(partitionKeys(p).events)),
+  )
+  return lengths.reduce((sum, length) => sum + length, 0)
+}
+if ((await queued()) !== total) throw new Error(`${await queued()} of ${total} events are queued`)
 
 const got = { bytes: 0, requests: 0, firstAt: 0 }
 const sink = createServer((request, response) => {
@@ -70,13 +83,14 @@ await until('the feeder to begin', () => feeder.output.stdout.includes('feeding'
 const begun: ProcessUsage | undefined = processUsage(feeder.pid)
 const redisBegun = processUsage(redis.pid)
 const begunAt = performance.now()
+/** Most memory so far, in MB, after each tenth of the events. */
+const peaks: number[] = []
 await until(
   'the queue to be empty',
   async () => {
-    const lengths = await Promise.all(
-      Array.from({ length: partitions }, (_, p) => redis.client.xlen(partitionKeys(p).events)),
-    )
-    return lengths.every(length => length === 0)
+    const left = await queued()
+    if (total - left >= (peaks.length + 1) * (total / 10)) peaks.push(Math.round(processUsage(feeder.pid)?.peakMb ?? 0))
+    return left === 0
   },
   600_000,
   20,
@@ -92,7 +106,7 @@ console.log(
     `rate            ${Math.round(total / seconds)} events/s (started in ${((begunAt - startedAt) / 1000).toFixed(1)} s)`,
     `of one core     ${Math.round(total / cpu)} events per CPU second (aim 20,000)`,
     `Redis           ${Math.round((100 * redisCpu) / seconds)} % of the other core meanwhile`,
-    `peak memory     ${usage?.peakMb.toFixed(0)} MB`,
+    `peak memory     ${usage?.peakMb.toFixed(0)} MB; after each tenth ${peaks.join(' ')}`,
   ].join('\n'),
 )
 sink.closeAllConnections()

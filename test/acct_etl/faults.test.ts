@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
-import { type StartedProcess, until } from '../support/process.ts'
+import { freePort, type StartedProcess, until } from '../support/process.ts'
 import { sized } from '../support/soak.ts'
 import { delivered, header, messageId, type Rig, setUp } from './rig.ts'
 
@@ -144,6 +144,38 @@ test('Redis away: records wait on disk, the pipe is not held, and they are store
   await until('records on disk', () => etl.output.stdout.includes('keeping them'))
   await rig.redis.restart()
   await stored(range(0, 5_010))
+  await ended(etl)
+})
+
+test('every record is counted where it is, before, while and after Redis is away', async () => {
+  const port = await freePort()
+  const etl = await rig.start([`--metrics-hostport=127.0.0.1:${port}`])
+  await write(etl, `${header}\n${delivered(0, 500)}`)
+  await stored(range(0, 500))
+  const values = async () => {
+    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+    const value = (name: string) => Number(new RegExp(`^acct_etl_${name} (\\d+)$`, 'm').exec(text)?.[1])
+    return {
+      lines: value('lines_total\\{outcome="record"\\}'),
+      stored: value('records_stored_total'),
+      spilled: value('records_spilled_total'),
+      drained: value('records_drained_total'),
+      held: value('records_held'),
+    }
+  }
+  const settled = (lines: number) =>
+    until('nothing to be held', async () => {
+      const counts = await values()
+      return counts.lines === lines && counts.held === 0 && counts
+    })
+  assert.deepEqual(await settled(500), { lines: 500, stored: 500, spilled: 0, drained: 0, held: 0 })
+  await rig.redis.kill('SIGKILL')
+  await write(etl, delivered(500, 2_000))
+  const away = await settled(2_500)
+  assert.deepEqual(away, { lines: 2_500, stored: 500, spilled: 2_000, drained: 0, held: 0 })
+  await rig.redis.restart()
+  await stored(range(0, 2_500))
+  await until('all to be drained', async () => (await values()).drained === 2_000)
   await ended(etl)
 })
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import pino from 'pino'
+import { Registry } from 'prom-client'
 import { SegmentLog } from '../../durable/segment-log.ts'
 import { Health } from '../../process/health.ts'
 import { type RecordEntry, RecordSink } from './record-sink.ts'
@@ -37,6 +38,7 @@ async function setUp(spillBytesMax: number | undefined) {
     spill,
     log,
     health,
+    metrics: new Registry(),
   })
   return { sink, spill, dir, redis, health }
 }

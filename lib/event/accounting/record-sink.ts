@@ -2,11 +2,13 @@
  * Brings records into Redis, in groups; what Redis does not take goes to disk and from there, in order, to Redis as soon
  * as it takes it. When the disk is full too, `offer` does not settle: whoever reads the input stops reading.
  *
- * Invariant: offered = stored + spilled + waiting, and spilled = drained + in the spill.
+ * Invariant, in records and in metrics: offered = stored + spilled + held in memory, and spilled = drained + in the spill.
  */
+import { Counter, type Registry } from 'prom-client'
 import { type SegmentLog, SegmentLogFull } from '../../durable/segment-log.ts'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
+import { observedGauge } from '../../queue/observed-gauge.ts'
 import { redisReason } from '../../queue/redis.ts'
 import { decodeRecord, encodeRecord, type MessageRecord } from '../../record/record.ts'
 
@@ -24,6 +26,7 @@ export interface RecordSinkOptions {
   readonly onAway?: (isAway: boolean) => void
   readonly log: Logger
   readonly health: Health
+  readonly metrics: Registry
 }
 
 /** Records that go to Redis in one pipeline. */
@@ -48,9 +51,12 @@ export class RecordSink {
   #isClosing = false
   /** Records by what became of them. */
   readonly totals = { stored: 0, spilled: 0, drained: 0 }
+  /** Records in memory, those under way included. */
+  #held = 0
 
   constructor(options: RecordSinkOptions) {
     this.#options = options
+    this.#observe()
     this.#timer = setInterval(() => this.#startDraining(), retryMs).unref()
     this.#startDraining()
   }
@@ -64,6 +70,7 @@ export class RecordSink {
   /** Settles when there is room for more. */
   async offer(entries: readonly RecordEntry[]): Promise<void> {
     for (const entry of entries) this.#waiting.push(entry)
+    this.#held += entries.length
     this.#send()
     while (this.#waiting.length > waitingMax) await Promise.race(this.#sending)
   }
@@ -85,11 +92,45 @@ export class RecordSink {
     await this.#draining
   }
 
+  #observe(): void {
+    const { metrics, spill } = this.#options
+    const told = { stored: 0, spilled: 0, drained: 0 }
+    for (const [name, help] of [
+      ['stored', 'Records that went to Redis at once.'],
+      ['spilled', 'Records that went to disk, for Redis did not take them.'],
+      ['drained', 'Records that went from there to Redis.'],
+    ] as const) {
+      const counter: Counter = new Counter({
+        name: `acct_etl_records_${name}_total`,
+        help,
+        registers: [metrics],
+        collect: () => {
+          counter.inc(this.totals[name] - told[name])
+          told[name] = this.totals[name]
+        },
+      })
+    }
+    observedGauge(
+      metrics,
+      'acct_etl_records_held',
+      'Records in memory, on their way to Redis or disk.',
+      () => this.#held,
+    )
+    observedGauge(
+      metrics,
+      'acct_etl_record_spill_groups',
+      'Groups of records (of at most 500) on disk that wait for Redis.',
+      () => this.spilledGroups,
+    )
+    observedGauge(metrics, 'acct_etl_record_spill_bytes', 'What they take on disk.', () => spill?.bytes ?? 0)
+  }
+
   #send(): void {
     while (this.#waiting.length > 0 && this.#sending.size < groupsMax) {
       const group = this.#waiting.length <= groupMax ? this.#waiting : this.#waiting.slice(0, groupMax)
       this.#waiting = this.#waiting.length <= groupMax ? [] : this.#waiting.slice(groupMax)
       const sending = this.#place(group).finally(() => {
+        this.#held -= group.length
         this.#sending.delete(sending)
         this.#send()
       })

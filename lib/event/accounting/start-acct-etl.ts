@@ -58,6 +58,7 @@ export async function startAcctEtl(context: Context): Promise<Running> {
     onAway: setHeapEconomy,
     log,
     health,
+    metrics,
   })
   const redis = connectRedis(redisUrl, 'store', { log, health })
   const headers = new HeaderMemory({ dir: spillDir, source: settings.source ?? hostname(), redis, log })
