@@ -274,8 +274,13 @@ test('two on one spill folder: the second waits for the first', async () => {
   await stored([0, 1])
 })
 
-test('an input file that is not there is one clear line', async () => {
-  const etl = await rig.start(['--infile=/nonexistent/acct.csv'])
-  assert.equal((await etl.exited).code, 1)
-  assert.match(etl.output.stdout, /--infile \/nonexistent\/acct.csv can't be read \(ENOENT\)/)
+test('an input file that is none is one clear line', async () => {
+  for (const [path, why] of [
+    ['/nonexistent/acct.csv', 'ENOENT'],
+    [rig.dir, 'a folder'],
+  ]) {
+    const etl = await rig.start([`--infile=${path}`])
+    assert.equal((await etl.exited).code, 1)
+    assert.ok(etl.output.stdout.includes(`--infile ${path} can't be read (${why}): check`), etl.output.stdout)
+  }
 })

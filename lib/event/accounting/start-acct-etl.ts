@@ -133,7 +133,9 @@ async function openInput(infile: string | undefined): Promise<Readable> {
   if (infile === undefined) return process.stdin
   try {
     const file = await open(infile)
+    const found = await file.stat()
     await file.close()
+    if (found.isDirectory()) throw Object.assign(new Error(), { code: 'a folder' })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new StartError(`--infile ${infile} can't be read (${code}): check the path and its permissions`)

@@ -4,7 +4,7 @@
  * Invariants:
  * - nothing leaves the queue before the destination took it over or it lies, synced, in the dead letters;
  * - taken = uploaded + dead-lettered + returned + held, in events, at any moment (metrics of these names);
- * - no more is taken while full batches wait for an upload, or dead letters for room.
+ * - no more is taken while full batches wait for an upload, or dead letters for room, but for one `take` ahead.
  */
 import type { Registry } from 'prom-client'
 import type { Health } from '../../process/health.ts'
