@@ -257,9 +257,8 @@ export class EventProducer {
       if (this.#pushedSinceCheck > 0 || this.#isQueueFull || this.#breaker.isOpen || hasBacklog) {
         this.#pushedSinceCheck = 0
         this.#setQueueFull(await this.#queueLength())
-        // While nothing is pushed only whether Redis answers, so that the next event need not find out.
-      } else await answered(this.#connection.redis.xlen(partitionKeys(0).events))
-      this.#failedProbes = 0
+        this.#failedProbes = 0
+      }
     } catch (error) {
       if (!this.#breaker.isOpen) this.#breaker.failed(error)
       if (++this.#failedProbes >= probesBeforeReconnect) {

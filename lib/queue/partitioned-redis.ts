@@ -1,6 +1,7 @@
 /** A connection that has been checked and knows how many partitions all processes on that Redis use. */
 import type { Redis } from 'ioredis'
 import { StartError } from '../process/start-error.ts'
+import { partitionsKey } from './partition.ts'
 import {
   agreedPartitions,
   answered,
@@ -30,6 +31,10 @@ const startFailuresMax = 3
 const timeoutsMax = 2
 /** How often a Redis that is not fit is looked at again, in milliseconds: its settings can be changed while it runs. */
 const recheckMs = 2_000
+/** How often it is asked whether it still answers, in milliseconds. */
+const lookMs = 1_000
+/** How long that answer may take, in milliseconds: a process that is short of CPU reads it late. */
+const lookWaitMs = 2_000
 /** How long it waits to try again with one that refuses to work, in milliseconds. */
 const retryMs = 500
 
@@ -43,6 +48,8 @@ export class PartitionedRedis {
   #isAgreed = false
   #failures = 0
   #timeouts = 0
+  #isLooking = false
+  readonly #watch: NodeJS.Timeout
   readonly #options: PartitionedRedisOptions
   readonly #settled: Promise<void>
   #settle: (refused?: StartError) => void = () => undefined
@@ -55,6 +62,8 @@ export class PartitionedRedis {
     })
     this.redis = connectRedis(options.redisUrl, options.role, options)
     this.redis.on('ready', () => void this.#prepare())
+    this.#watch = setInterval(() => void this.#look(), lookMs)
+    this.#watch.unref()
     this.redis.on('close', () => {
       this.#isPrepared = false
       if (++this.#failures >= startFailuresMax) this.#settle()
@@ -109,7 +118,17 @@ export class PartitionedRedis {
   }
 
   close(): void {
+    clearInterval(this.#watch)
     this.redis.disconnect()
+  }
+
+  /** A server that is frozen or cut off is found out also while there is nothing to ask it. */
+  async #look(): Promise<void> {
+    if (this.#isLooking || !this.isUsable) return
+    this.#isLooking = true
+    // Only silence counts, and `answer` has counted it.
+    await this.answer(this.redis.get(partitionsKey), lookWaitMs).catch(() => undefined)
+    this.#isLooking = false
   }
 
   async #prepare(): Promise<void> {

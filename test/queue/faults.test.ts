@@ -5,6 +5,7 @@ import { after, afterEach, before, describe, it } from 'node:test'
 import { join } from 'node:path'
 import type { TrackingEvent } from '../../lib/event/event.ts'
 import { StartError } from '../../lib/process/start-error.ts'
+import { RecordStore } from '../../lib/record/record-store.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { until } from '../support/process.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
@@ -92,30 +93,27 @@ describe('the queue, when Redis fails', () => {
     await expectConserved(ours.metrics, await consumer.waiting())
   })
 
-  it('says that Redis is frozen also while nothing is pushed and nothing comes', async () => {
+  it('says that Redis is frozen also while there is nothing to ask it', async () => {
     const warnings: string[] = []
     const warned = (warning: Error) => warnings.push(warning.message)
     process.on('warning', warned)
-    const [producing, consuming] = [hooks(redis.url), hooks(redis.url)]
-    const { push } = await openProducer(producing)
-    const consumer = await openConsumer(consuming)
+    const all = [hooks(redis.url), hooks(redis.url), hooks(redis.url)] as const
+    const { push } = await openProducer(all[0])
+    await openConsumer(all[1])
+    const store = await RecordStore.open({ ...all[2], prefix: 'test' })
     await redis.kill('SIGSTOP')
     try {
-      await until('the producer to say so', () => producing.health.report().reasons['queue'], 10_000)
-      await until(
-        'the consumer to say so',
-        async () => {
-          await consumer.take(10, 100)
-          return consuming.health.report().reasons['redis']
-        },
-        10_000,
-      )
+      for (const { health } of all) {
+        await until('health to say so', () => health.report().reasons['redis'], 15_000)
+      }
+      assert.equal(await push(), 'spilled')
     } finally {
       await redis.kill('SIGCONT')
       process.off('warning', warned)
     }
-    await until('health', () => [producing, consuming].every(({ health }) => health.report().status === 'ok'))
-    assert.equal(await push(), 'queued')
+    await until('health', () => all.every(({ health }) => health.report().status === 'ok'))
+    await until('an event to be queued', async () => (await push()) === 'queued')
+    await store.close()
     assert.deepEqual(warnings, [])
   })
 
