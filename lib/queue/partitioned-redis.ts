@@ -112,9 +112,9 @@ export class PartitionedRedis {
   }
 
   /** Cuts the connection and makes a new one: the way out of a connection whose other end is silently gone. */
-  reconnect(): void {
+  reconnect(reason?: string): void {
     this.#isPrepared = false
-    reconnect(this.redis)
+    reconnect(this.redis, reason)
   }
 
   close(): void {
@@ -155,7 +155,7 @@ export class PartitionedRedis {
         const reason = redisReason(error)
         health.set('redis-setup', `Redis is there but can't be used (${reason}): trying again`)
         log.warn({ reason }, "Redis is there but can't be used, trying again")
-        setTimeout(() => this.reconnect(), retryMs).unref()
+        setTimeout(() => this.reconnect(reason), retryMs).unref()
       }
       return
     }

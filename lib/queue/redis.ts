@@ -52,16 +52,17 @@ export function connectRedis(url: string, role: RedisRole, hooks: RedisHooks): R
   return redis
 }
 
-/** Connections that are being made anew. */
-const remade = new WeakSet<Redis>()
+/** Why connections are being made anew. */
+const remade = new WeakMap<Redis, string>()
 
 /**
  * Cuts a connection and makes a new one: the way out of one whose other end is silently gone.
+ * @param reason for health
  * @returns false when it is not there or is being made anew already
  */
-export function reconnect(redis: Redis): boolean {
+export function reconnect(redis: Redis, reason = 'it does not answer'): boolean {
   if (redis.status !== 'ready' || remade.has(redis)) return false
-  remade.add(redis)
+  remade.set(redis, reason)
   redis.once('close', () => remade.delete(redis))
   redis.disconnect(true)
   return true
@@ -90,6 +91,7 @@ function watch(redis: Redis, { log, health }: RedisHooks): void {
     if (redis.status !== 'ready') failed()
   })
   redis.on('close', () => {
+    lastReason = remade.get(redis) ?? lastReason
     if (redis.status !== 'end') failed()
   })
   redis.on('ready', () => {
