@@ -6,7 +6,7 @@ import { setWithExpiry } from '../queue/grouped-write.ts'
 import { partitionOf } from '../queue/partition.ts'
 import { PartitionedRedis } from '../queue/partitioned-redis.ts'
 import { redisReason } from '../queue/redis.ts'
-import { encodeRecord, mergeRecords, recordKey, type MessageRecord, type RecordWriter } from './record.ts'
+import { encodeRecord, mergeRecords, recordKeyIn, type MessageRecord, type RecordWriter } from './record.ts'
 
 export interface RecordStoreOptions {
   readonly redisUrl: string
@@ -113,8 +113,11 @@ export class RecordStore {
     }
     const records = new Map<string, MessageRecord>()
     await Promise.all(
-      Array.from(byPartition.values(), async ids => {
-        const keys = ids.flatMap(id => [recordKey('wrapper', id, partitions), recordKey('accounting', id, partitions)])
+      Array.from(byPartition, async ([partition, ids]) => {
+        const keys: string[] = []
+        for (const id of ids) {
+          keys.push(recordKeyIn(partition, 'wrapper', id), recordKeyIn(partition, 'accounting', id))
+        }
         const texts = await this.#connection.answer(redis.mget(keys), groupMs)
         for (const [index, id] of ids.entries()) {
           const record = mergeRecords(texts[2 * index], texts[2 * index + 1])
@@ -171,10 +174,11 @@ export class RecordStore {
     const { redis, partitions } = this.#connection
     const commands = new Map<string, { keys: string[]; values: string[]; ttlSeconds: number }>()
     for (const { writer, messageId, record, ttlSeconds } of group) {
-      const name = `${partitionOf(messageId, partitions)} ${ttlSeconds}`
+      const partition = partitionOf(messageId, partitions)
+      const name = `${partition} ${ttlSeconds}`
       let command = commands.get(name)
       if (!command) commands.set(name, (command = { keys: [], values: [], ttlSeconds }))
-      command.keys.push(recordKey(writer, messageId, partitions))
+      command.keys.push(recordKeyIn(partition, writer, messageId))
       command.values.push(encodeRecord(record))
     }
     await Promise.all(

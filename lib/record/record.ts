@@ -72,6 +72,11 @@ export function mergeRecords(
 
 /** The key of a message's record, in the partition of the message's events. */
 export function recordKey(writer: RecordWriter, messageId: string, partitions: number): string {
-  const keys = partitionKeys(partitionOf(messageId, partitions))
+  return recordKeyIn(partitionOf(messageId, partitions), writer, messageId)
+}
+
+/** The same where the partition is known. */
+export function recordKeyIn(partition: number, writer: RecordWriter, messageId: string): string {
+  const keys = partitionKeys(partition)
   return (writer === 'wrapper' ? keys.wrapperRecord : keys.accountingRecord) + messageId
 }
