@@ -21,7 +21,12 @@ test('feeder killed again and again: every event arrives, repeats are bounded', 
   for (let kill = 0; kill < kills; kill++) {
     const feeder = await rig.feeder(short)
     const before = rig.endpoint.requests.length
-    await until('an upload', () => rig.endpoint.requests.length > before || rig.endpoint.ledger.size >= issued.length)
+    // What the last one had in hand is free after its lease; and starting takes a while where many compete for the CPU.
+    await until(
+      'an upload',
+      () => rig.endpoint.requests.length > before || rig.endpoint.ledger.size >= issued.length,
+      60_000,
+    )
     feeder.kill('SIGKILL')
     await feeder.exited
   }
@@ -97,7 +102,7 @@ test('several feeders share the work', async () => {
 test('SIGTERM uploads what is collected, leaves the rest in the queue, and ends in time', async () => {
   const issued = await rig.issue(100)
   const feeder = await rig.feeder(['--batch-age=1h'])
-  await until('them to be collected', async () => (await feeder.metric('feeder_events_held')) === 100)
+  await until('them to be collected', async () => (await feeder.metric('feeder_events_held')) === 100, 60_000)
   assert.equal(rig.endpoint.requests.length, 0)
   const { code } = await feeder.stop(9_000)
   assert.equal(code, 0, feeder.output.stdout)
@@ -107,17 +112,18 @@ test('SIGTERM uploads what is collected, leaves the rest in the queue, and ends 
   rig.endpoint.answer = () => ({ status: 503 })
   await rig.issue(50)
   const blocked = await rig.feeder()
-  await until('an attempt', async () => (await blocked.metric('feeder_requests_total')) > 0)
+  await until('an attempt', async () => (await blocked.metric('feeder_requests_total')) > 0, 60_000)
   assert.equal((await blocked.stop(9_000)).code, 0)
   assert.equal(await rig.waiting(), 50)
   assert.match(blocked.output.stdout, /"returned":50/)
 })
 
 test('an event waits for the record of its message, then goes without', async () => {
+  const feeder = await rig.feeder(['--record-wait=8s'])
+  await until('it to be there', async () => (await feeder.health()).status === 'ok', 60_000)
   const [known] = await rig.issue(1)
   const [unknown] = await rig.issue(1)
   assert.ok(known && unknown)
-  const feeder = await rig.feeder(['--record-wait=6s'])
   await until('them to be held', async () => (await feeder.metric('feeder_events_held')) === 2)
   await rig.record(known.messageId, { recipient: 'late@example.com' })
   await arrived(rig, [known])
