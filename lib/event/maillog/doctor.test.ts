@@ -15,8 +15,9 @@ const good: Record<string, string> = {
 async function levels(settings: Record<string, string>, action = 'INFO', log = 'x\nzoned\n', rules: string[] = []) {
   const examined: Examined = {
     run: async (command, ...words) => {
-      if (command === 'postmap') return action === '' ? undefined : `${action}\n`
-      return command === 'postconf' ? `${settings[words.at(-1)!] ?? ''}\n` : undefined
+      const answer = (ok: boolean, output = '') => ({ ok, output: `${output}\n`, complaint: '' })
+      if (command === 'postmap') return answer(action !== '', action)
+      return command === 'postconf' ? answer(true, settings[words.at(-1)!]) : answer(false)
     },
     tail: async () => {
       if (log === '') throw Object.assign(new Error('no'), { code: 'ENOENT' })

@@ -64,7 +64,15 @@ async function explanation({ settings, operands }: Context): Promise<void> {
   if (files.length === 0) {
     for (const path of settings.logPath) files.push(...(await rotatedFiles(path)).map(file => file.path), path)
   }
-  const makeLog = (report: (outcome: Outcome) => void) => makePostfixLog(settings, { report, suppressed: () => 0 })
+  if (settings.mta !== 'postfix')
+    throw new StartError(
+      `--explain reads the log of Postfix; each line of ${settings.mta} stands for itself, see --dry-run`,
+    )
+  const makeLog = (report: (outcome: Outcome) => void) =>
+    makePostfixLog(settings, {
+      report: outcome => report(bouncedOrSoft(outcome, settings.bounceClass)),
+      suppressed: () => undefined,
+    })
   await reading(files.join(', '), () =>
     explain(settings.explain!, files, makeLog, line => process.stdout.write(`${line}\n`)),
   )
@@ -78,8 +86,12 @@ async function doctor({ settings }: Context): Promise<void> {
         timeout: commandMsMax,
         env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` },
       }).then(
-        ({ stdout }) => stdout,
-        () => undefined,
+        ({ stdout, stderr }) => ({ ok: true, output: stdout, complaint: stderr }),
+        (error: { stdout?: string; stderr?: string }) => ({
+          ok: false,
+          output: error.stdout ?? '',
+          complaint: error.stderr ?? '',
+        }),
       ),
     tail: async path => {
       const file = await open(path, 'r')
