@@ -177,7 +177,7 @@ export class Agent {
     this.#outcomes = []
     const events: FoundEvent[] = []
     eachLine(chunk.text, (line, whole, end, lines) => {
-      const verdict = deliveryLog.read(line, whole, chunk.latestMs)
+      const verdict = deliveryLog.read(line, whole, chunk.latestMs, source.id)
       verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1)
       if (this.#outcomes.length === 0) return
       for (const fresh of this.#fresh(this.#outcomes, chunk.replayed)) events.push({ ...fresh, end, lines })

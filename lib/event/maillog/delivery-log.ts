@@ -10,9 +10,10 @@ export interface DeliveryLog {
    * @param line latin1, one character a byte, without its line end
    * @param whole false when the line's end was not in the file: it may have been cut anywhere
    * @param latestMs the latest instant that it can bear, Unix ms
+   * @param source what it was read from: files may have columns of their own
    * @returns what it was good for, the label of the counter of lines
    */
-  readonly read: (line: string, whole: boolean, latestMs: number) => string
+  readonly read: (line: string, whole: boolean, latestMs: number, source: string) => string
   /** Things remembered. */
   readonly size: number
   /** Counters that only grow, by name; for metrics. */

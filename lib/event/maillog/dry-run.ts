@@ -34,7 +34,7 @@ export async function readWholeFile(
     const latestMs = await file.modifiedMs()
     const take = (text: string) =>
       eachLine(text, (line, whole) => {
-        const verdict = deliveryLog.read(line, whole, latestMs)
+        const verdict = deliveryLog.read(line, whole, latestMs, path)
         verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1)
       })
     const buffer = Buffer.allocUnsafe(chunkBytes)
@@ -71,7 +71,7 @@ export async function readWholeSource(
       continue
     }
     eachLine(chunk.text, (line, whole) => {
-      const verdict = deliveryLog.read(line, whole, chunk.latestMs)
+      const verdict = deliveryLog.read(line, whole, chunk.latestMs, source.id)
       verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1)
     })
     await afterChunk()

@@ -11,7 +11,7 @@ const header =
 function read(...lines: string[]): { verdicts: string[]; outcomes: Outcome[] } {
   const outcomes: Outcome[] = []
   const log = new PowerMtaLog({ report: outcome => outcomes.push(outcome), suppressed: () => undefined })
-  return { verdicts: lines.map(line => log.read(line, true)), outcomes }
+  return { verdicts: lines.map(line => log.read(line, true, 0, 'acct.csv')), outcomes }
 }
 
 function row(type: string, more: Partial<Record<'status' | 'diag' | 'cat' | 'uuid' | 'job', string>> = {}): string {
@@ -65,6 +65,23 @@ test('PowerMtaLog guesses no columns, and takes a new header wherever it stands'
     'correlation',
     'event',
   ])
+})
+test('PowerMtaLog reads each source by its own header, also after it was written down', () => {
+  const found: string[] = []
+  const hooks = { report: ({ recipient }: Outcome) => found.push(recipient), suppressed: () => undefined }
+  const first = new PowerMtaLog(hooks)
+  first.read('type,rcpt,orig,jobId', true, 0, 'd.csv')
+  first.read('type,orig,rcpt,jobId', true, 0, 'b.csv')
+  const second = new PowerMtaLog(hooks)
+  second.restore([...first.save()])
+  for (const log of [first, second]) {
+    assert.equal(log.read(`d,to@x,from@x,${uuid}`, true, 0, 'd.csv'), 'event')
+    assert.equal(log.read(`b,from@x,to@x,${uuid}`, true, 0, 'b.csv'), 'event')
+    assert.equal(log.read(`b,from@x,to@x,${uuid}`, true, 0, 'other.csv'), 'orphan')
+  }
+  assert.deepEqual(found, ['to@x', 'to@x', 'to@x', 'to@x'])
+  // As earlier versions wrote it.
+  assert.doesNotThrow(() => new PowerMtaLog(hooks).restore(['[["type",0],["rcpt",1]]', '[]']))
 })
 test('PowerMtaLog counts what has no UUID, is cut, or is no record', () => {
   assert.deepEqual(read(header, row('d', { uuid: '' }), row('d').slice(0, 60), 'f,x', 'd,"x').verdicts, [

@@ -21,35 +21,49 @@ const types: Readonly<Record<string, OutcomeType>> = { d: 'delivered', b: 'bounc
 const softCategories = new Set(['message-expired', 'quota-issues'])
 const uuidColumns = ['header_x-sendpost-message-uuid', 'jobid', 'envid']
 
+/** Lower-case name → place; of a name that is there twice the first counts. */
+type Columns = ReadonlyMap<string, number>
+
+/** Sources whose columns are remembered; past it those of the one that came first are forgotten. */
+const sourcesMax = 1000
+
 export class PowerMtaLog implements DeliveryLog {
   readonly size = 0
   readonly #hooks: DeliveryLogHooks
-  /** Lower-case name → place; of a name that is there twice the first counts. */
-  #columns: ReadonlyMap<string, number> | undefined
+  /** Of each source, by its last header. */
+  readonly #columns = new Map<string, Columns>()
   #withoutUuid = 0
 
   constructor(hooks: DeliveryLogHooks) {
     this.#hooks = hooks
   }
 
-  read(line: string, whole: boolean): string {
+  read(line: string, whole: boolean, _latestMs: number, source: string): string {
     const fields = csvFields(Buffer.from(line, 'latin1').toString('utf8').replace(/\r$/, ''))
     const [first] = fields ?? []
     if (!fields || first === undefined) return 'unparsed'
     if (/^#?type$/i.test(first)) {
-      this.#columns = columnsOf(fields)
+      this.#setColumns(source, columnsOf(fields))
       return 'correlation'
     }
     const type = types[first]
     if (type === undefined) return 'other'
-    if (!this.#columns) return 'orphan'
+    const columns = this.#columns.get(source)
+    if (!columns) return 'orphan'
     // Cut, or of another header.
-    if (!whole || fields.length < this.#columns.size) return 'malformed'
-    return this.#record(type, fields)
+    if (!whole || fields.length < columns.size) return 'malformed'
+    return this.#record(type, fields, columns)
   }
 
-  #record(type: OutcomeType, fields: readonly string[]): string {
-    const field = (name: string) => fields[this.#columns?.get(name) ?? -1] ?? ''
+  #setColumns(source: string, columns: Columns): void {
+    const [first] = this.#columns.keys()
+    if (first !== undefined && this.#columns.size >= sourcesMax && !this.#columns.has(source))
+      this.#columns.delete(first)
+    this.#columns.set(source, columns)
+  }
+
+  #record(type: OutcomeType, fields: readonly string[], columns: Columns): string {
+    const field = (name: string) => fields[columns.get(name) ?? -1] ?? ''
     const recipient = field('rcpt')
     if (recipient === '') return 'malformed'
     let uuid: string | undefined
@@ -67,11 +81,12 @@ export class PowerMtaLog implements DeliveryLog {
       type: type === 'bounced' && softCategories.has(field('bouncecat')) ? 'soft_bounced' : type,
       at: accountingMicros(field('timelogged')),
       recipient,
-      ...(code !== undefined && { code: Number(code) }),
+      code: code === undefined ? undefined : Number(code),
       description: cutDescription(reply === '' ? status : reply),
       log: {
         queueId: field('jobid'),
         to: recipient,
+        origTo: undefined,
         relay: field('dsnmta'),
         dsn: status.split(' ')[0] ?? '',
         status: field('dsnaction'),
@@ -89,16 +104,19 @@ export class PowerMtaLog implements DeliveryLog {
   }
 
   save(): Iterable<string> {
-    return [JSON.stringify([...(this.#columns ?? [])])]
+    return Array.from(this.#columns, ([source, columns]) => JSON.stringify([source, [...columns]]))
   }
 
+  /** What earlier versions wrote does not say of which source it is: the next header does. */
   restore(lines: readonly string[]): void {
-    const columns = JSON.parse(lines[0] ?? '') as [string, number][]
-    this.#columns = columns.length > 0 ? new Map(columns) : undefined
+    for (const line of lines) {
+      const [source, columns] = JSON.parse(line) as [unknown, [string, number][]]
+      if (typeof source === 'string') this.#setColumns(source, new Map(columns))
+    }
   }
 }
 
-function columnsOf(names: readonly string[]): ReadonlyMap<string, number> {
+function columnsOf(names: readonly string[]): Columns {
   const columns = new Map<string, number>()
   for (const [place, name] of names.entries()) {
     const key = place === 0 ? 'type' : name.trim().toLowerCase()
