@@ -1,120 +1,190 @@
 /**
- * Speed and memory of the agent's parsing and correlation on a generated Postfix log, against `pflogsumm` on the same file
- * in the same run. Usage: node bench/agent.ts [messages], default 60,000 messages (some 480,000 lines).
+ * Speed and memory of the agent on generated Postfix logs.
+ *
+ * - parsing and correlation, against `pflogsumm` on the same file in the same run;
+ * - memory with 100,000 queue ids open, and how much it grows for each further million events;
+ * - the whole agent with an endpoint that takes everything: memory, and CPU time while nothing happens.
+ *
+ * Usage: node bench/agent.ts [lines] [speed|memory|live…]: the size of the log with open queue ids, default 1,500,000, as a
+ * soak 10,000,000; and which of the three, default all.
  */
 import { spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+// As the agent does.
+import '../lib/event/maillog/small-nursery.ts'
 import { correlatorDefaults } from '../lib/event/maillog/correlator-options.ts'
 import { readWholeFile } from '../lib/event/maillog/dry-run.ts'
 import { PostfixLog } from '../lib/event/maillog/postfix-log.ts'
 import { TimeZone } from '../lib/event/maillog/time-zone.ts'
+import { freePort, startProcess, until } from '../test/support/process.ts'
+import { processUsage } from '../test/support/process-usage.ts'
+import { generatePostfixLog, type GeneratedLog } from './support/postfix-log.ts'
 
-const messages = Number(process.argv[2] ?? 60_000) || 0
-/** As docs/agent.md recommends: lines die young, a larger nursery only takes more memory. */
-const nursery = '--max-semi-space-size=8'
-const dir = mkdtempSync(join(tmpdir(), 'bench-agent-'))
-const path = join(dir, 'mail.log')
+const openMax = 100_000
+const speedMessages = 60_000
+/** Of the log with open queue ids: lines a message makes in the end, and the share that is deferred. */
+const linesPerMessage = 8.4
+const deferredOf20 = 8
+const idleSeconds = 30
+const root = new URL('..', import.meta.url).pathname
 
-function generate(): number {
-  const file = openSync(path, 'w')
-  let lines = 0
-  let text = ''
-  for (let number = 0; number < messages; number++) {
-    const uuid = createHash('md5').update(String(number)).digest('hex')
-    const dashed = uuid.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
-    const id = (0xa_0000_0000 + number * 7919).toString(16).toUpperCase()
-    const stamp = new Date(1_771_000_000_000 + number * 5).toISOString().replace('Z', '123+00:00')
-    const line = (program: string, message: string) => {
-      text += `${stamp} mx-out1 postfix/${program}[${2000 + (number % 50)}]: ${message}\n`
-      lines++
-    }
-    line('smtpd', 'connect from app01.example.net[10.1.2.3]')
-    line('smtpd', `${id}: client=app01.example.net[10.1.2.3]`)
-    line('cleanup', `${id}: message-id=<${dashed}@mailer.example.net>`)
-    line('qmgr', `${id}: from=<bounce+${number}@news.example.net>, size=34567, nrcpt=1 (queue active)`)
-    line('smtpd', 'disconnect from app01.example.net[10.1.2.3] ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5')
-    const to = `to=<recipient.${number}@example.com>, relay=mx.example.com[192.0.2.7]:25, delay=1.2, delays=0.1/0.01/0.5/0.6`
-    if (number % 20 === 0)
-      line(
-        'smtp',
-        `${id}: ${to}, dsn=5.1.1, status=bounced (host mx.example.com[192.0.2.7] said: 550 5.1.1 <recipient.${number}@example.com>: Recipient address rejected: User unknown (in reply to RCPT TO command))`,
-      )
-    else if (number % 20 === 1)
-      line(
-        'smtp',
-        `${id}: ${to}, dsn=4.2.0, status=deferred (host mx.example.com[192.0.2.7] said: 450 4.2.0 <recipient.${number}@example.com>: Recipient address rejected: Greylisted (in reply to RCPT TO command))`,
-      )
-    else line('smtp', `${id}: ${to}, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 4A3B2C1D${number % 10}E)`)
-    if (number % 20 !== 1) line('qmgr', `${id}: removed`)
-    line(
-      'smtp',
-      'Untrusted TLS connection established to mx.example.com[192.0.2.7]:25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384',
-    )
-    if (text.length > 1 << 20) {
-      writeSync(file, text)
-      text = ''
-    }
-  }
-  writeSync(file, text)
-  closeSync(file)
-  return lines
+/** What a process of its own found out about one file. */
+interface Measured {
+  readonly rates: readonly number[]
+  readonly events: number
+  readonly open: number
+  readonly peakMb: number
+  /** RSS growth from when the map was full, in MB per million events; undefined when there were too few. */
+  readonly slopeMb: number | undefined
 }
 
-/** Reads the file three times and prints what it took; a process of its own, so that its memory is the agent's. */
-async function measure(): Promise<void> {
-  const file = process.argv[3]!
-  const lines = Number(process.argv[4])
+/** @param rounds times that the file is read, each by a state machine of its own */
+async function measure(file: string, lines: number, fullAfterLines: number, rounds: number): Promise<void> {
   const rates: number[] = []
   let events = 0
   let open = 0
-  let rss = 0
-  for (let round = 0; round < 3; round++) {
+  let peakMb = 0
+  /** Events so far and RSS in MB, every 100,000 events once the map is full. */
+  const samples: [events: number, rssMb: number][] = []
+  for (let round = 0; round < rounds; round++) {
     events = 0
     const log = new PostfixLog(correlatorDefaults, new TimeZone('UTC'), { report: () => events++, suppressed: () => 0 })
+    const verdicts = new Map<string, number>()
+    let sampledAt = 0
+    const sample = async () => {
+      if (rounds > 1 || events - sampledAt < 100_000) return
+      sampledAt = events
+      let read = 0
+      for (const count of verdicts.values()) read += count
+      if (read > fullAfterLines) samples.push([events, process.memoryUsage.rss() / 1e6])
+    }
     const cpu = process.cpuUsage()
-    await readWholeFile(file, log, new Map(), async () => undefined)
+    await readWholeFile(file, log, verdicts, sample)
     const { user, system } = process.cpuUsage(cpu)
     rates.push(lines / ((user + system) / 1e6))
     open = log.size
     // Of one pass: the later ones leave maps behind that are garbage.
-    rss ||= process.resourceUsage().maxRSS * 1024
+    peakMb ||= process.resourceUsage().maxRSS / 1000
   }
-  console.log(JSON.stringify({ rates, events, open, rss }))
+  console.log(JSON.stringify({ rates, events, open, peakMb, slopeMb: slopeOf(samples) } satisfies Measured))
 }
 
-function compare(): void {
-  const lines = generate()
-  const child = spawnSync(process.execPath, [nursery, import.meta.filename, 'measure', path, String(lines)], {
-    encoding: 'utf8',
-  })
-  const { rates, events, open, rss } = JSON.parse(child.stdout) as {
-    rates: number[]
-    events: number
-    open: number
-    rss: number
+/** Least squares; per million. */
+function slopeOf(samples: readonly (readonly [number, number])[]): number | undefined {
+  if (samples.length < 5) return undefined
+  const mean = (index: 0 | 1) => samples.reduce((sum, sample) => sum + sample[index], 0) / samples.length
+  const [x, y] = [mean(0), mean(1)]
+  let above = 0
+  let below = 0
+  for (const [events, rss] of samples) {
+    above += (events - x) * (rss - y)
+    below += (events - x) ** 2
   }
+  return (above / below) * 1e6
+}
+
+function measureApart(file: string, { lines, fullAfterLines }: GeneratedLog, rounds: number): Measured {
+  const words = [import.meta.filename, 'measure', file, lines, fullAfterLines ?? lines, rounds].map(String)
+  return JSON.parse(spawnSync(process.execPath, words, { encoding: 'utf8' }).stdout) as Measured
+}
+
+function speed(dir: string): void {
+  const path = join(dir, 'speed.log')
+  const log = generatePostfixLog(path, { messages: speedMessages, deferredOf20: 1, openMax: speedMessages })
+  const { rates, events } = measureApart(path, log, 3)
   const best = Math.max(...rates)
-  console.log(`${lines} lines, ${(statSync(path).size / 1e6).toFixed(0)} MB, ${events} events`)
-  console.log(
-    `agent: ${rates.map(rate => Math.round(rate / 1000)).join(', ')} k lines per CPU second; ` +
-      `RSS ${(rss / 1e6).toFixed(0)} MB with ${open} queue ids remembered`,
-  )
+  console.log(`speed: ${log.lines} lines, ${(statSync(path).size / 1e6).toFixed(0)} MB, ${events} events`)
+  console.log(`  agent: ${rates.map(rate => Math.round(rate / 1000)).join(', ')} k lines per CPU second`)
   const summary = spawnSync('bash', ['-c', `TIMEFORMAT='%U %S'; time pflogsumm ${path} > /dev/null`], {
     encoding: 'utf8',
   })
   const [user = 0, system = 0] = (summary.stderr.trim().split('\n').at(-1) ?? '').split(' ').map(Number)
-  const rate = lines / (user + system)
+  const rate = log.lines / (user + system)
   if (summary.status === 0)
-    console.log(
-      `pflogsumm: ${Math.round(rate / 1000)} k lines per CPU second; the agent is ${(best / rate).toFixed(1)} times as fast`,
-    )
-  rmSync(dir, { recursive: true })
+    console.log(`  pflogsumm: ${Math.round(rate / 1000)} k; the agent is ${(best / rate).toFixed(1)} times as fast`)
+  rmSync(path)
+}
+
+function memory(path: string, log: GeneratedLog): void {
+  const { rates, events, open, peakMb, slopeMb } = measureApart(path, log, 1)
+  console.log(`memory: ${log.lines} lines, ${events} events, ${log.open} messages wait, ${open} queue ids remembered`)
+  console.log(
+    `  parsing and correlation: ${Math.round(rates[0]! / 1000)} k lines per CPU second, RSS ${peakMb.toFixed(0)} MB`,
+  )
+  if (slopeMb !== undefined) console.log(`  growth with a full map: ${slopeMb.toFixed(2)} MB per million events`)
+}
+
+/** The agent as it is run, from the beginning of the log until all is uploaded; then nothing for a while. */
+async function live(dir: string, path: string, log: GeneratedLog): Promise<void> {
+  let uploaded = 0
+  const sink = createServer((request, response) => {
+    let body = ''
+    request.setEncoding('utf8').on('data', (chunk: string) => (body += chunk))
+    request.on('end', () => {
+      uploaded += (JSON.parse(body) as { events: unknown[] }).events.length
+      response.end('{}')
+    })
+  })
+  await new Promise<void>(resolve => void sink.listen(0, '127.0.0.1', resolve))
+  const port = await freePort()
+  const agent = await startProcess(
+    process.execPath,
+    [
+      `${root}cmd/agent.ts`,
+      '--from-beginning',
+      `--log-path=${path}`,
+      `--state-dir=${join(dir, 'state')}`,
+      `--endpoint=http://127.0.0.1:${(sink.address() as AddressInfo).port}/`,
+      `--metrics-hostport=127.0.0.1:${port}`,
+    ],
+    { env: { SENDPOST_API_KEY: 'x', AGENT_CONFIG: undefined } },
+  )
+  const metric = async (name: string) => {
+    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+    return Number(new RegExp(`^${name} (.+)$`, 'm').exec(text)?.[1])
+  }
+  const started = performance.now()
+  const isDone = async () =>
+    (await metric('agent_lag_bytes')) === 0 && (await metric('agent_wal_bytes')) < 1e6 && uploaded > log.lines / 10
+  await until('everything to be uploaded', async () => isDone().catch(() => false), 900_000, 500)
+  const busy = processUsage(agent.pid)!
+  const seconds = (performance.now() - started) / 1000
+  console.log(
+    `agent: ${uploaded} events uploaded in ${seconds.toFixed(0)} s, ${busy.cpuSeconds.toFixed(0)} CPU seconds`,
+  )
+  console.log(`  RSS ${busy.peakMb.toFixed(0)} MB at most`)
+  // The map is written once more.
+  await sleep(65_000)
+  const before = processUsage(agent.pid)!
+  await sleep(idleSeconds * 1000)
+  const after = processUsage(agent.pid)!
+  const ticks = Math.round((after.cpuSeconds - before.cpuSeconds) * 100)
+  console.log(`  idle: ${ticks} ticks of 10 ms in ${idleSeconds} s; RSS ${after.peakMb.toFixed(0)} MB at most`)
+  await agent.stop()
+  sink.close()
 }
 
 if (process.argv[2] === 'measure') {
-  await measure()
-  rmSync(dir, { recursive: true })
-} else compare()
+  const [file = '', lines, fullAfterLines, rounds] = process.argv.slice(3)
+  await measure(file, Number(lines), Number(fullAfterLines), Number(rounds))
+} else {
+  const dir = mkdtempSync(join(tmpdir(), 'bench-agent-'))
+  try {
+    const parts = process.argv.slice(3)
+    const wants = (part: string) => parts.length === 0 || parts.includes(part)
+    if (wants('speed')) speed(dir)
+    const path = join(dir, 'mail.log')
+    const messages = Math.ceil(Number(process.argv[2] ?? 1_500_000) / linesPerMessage)
+    const needsLog = wants('memory') || wants('live')
+    const log = generatePostfixLog(path, { messages: needsLog ? messages : 0, deferredOf20, openMax })
+    if (wants('memory')) memory(path, log)
+    if (wants('live')) await live(dir, path, log)
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
+}

@@ -6,21 +6,26 @@ import { fileSystem, type FileSystem } from './file-system.ts'
  * Puts `bytes` at `path`, in place of what was there: written beside it, synced, renamed, folder synced. After a crash
  * at any moment there is either the old or the new content. One writer at a time per path.
  *
+ * @param bytes what is large may come in parts, each asked for when the one before is written
  * @throws Error of the file system (ENOSPC, EACCES, EIO); the old content is then still there
  */
 export async function writeFileDurably(
   path: string,
-  bytes: string | Uint8Array,
+  bytes: string | Uint8Array | Generator<Uint8Array>,
   files: FileSystem = fileSystem,
 ): Promise<void> {
-  const content = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
+  const parts = typeof bytes === 'string' ? [Buffer.from(bytes)] : bytes instanceof Uint8Array ? [bytes] : bytes
   const beside = `${path}.tmp`
   try {
     const file = await files.open(beside, 'create')
     try {
-      await file.write(content, 0)
+      let length = 0
+      for (const part of parts) {
+        await file.write(part, length)
+        length += part.length
+      }
       const size = await file.size()
-      if (size !== content.length) throw new Error(`${beside}: ${size} of ${content.length} bytes arrived`)
+      if (size !== length) throw new Error(`${beside}: ${size} of ${length} bytes arrived`)
       await file.datasync()
     } finally {
       await file.close()

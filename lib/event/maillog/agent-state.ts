@@ -40,6 +40,7 @@ export interface SavedState {
 }
 
 const version = 1
+const partBytes = 256 << 10
 const nothing: Cursor = { read: {}, sent: {}, lastSeq: 0 }
 /** Room for the cursor of some fifty logs; of more it makes a larger file. */
 const cursorBytes = 15 << 10
@@ -75,7 +76,10 @@ export class AgentState {
     await this.#cursor.sync()
   }
 
-  /** @throws Error of the file system; the old content is then still there */
+  /**
+   * @param lines what they come from must not change until this settles
+   * @throws Error of the file system; the old content is then still there
+   */
   async saveMap(positions: Positions, lines: Iterable<string>): Promise<void> {
     await writeFileDurably(this.#mapPath, encode(positions, lines))
   }
@@ -139,21 +143,35 @@ async function contentOf(path: string): Promise<Buffer> {
   }
 }
 
-/** A header of JSON, the lines, and the CRC-32 of all before it. */
-function encode(positions: Positions, lines: Iterable<string>): Buffer {
-  const parts: Buffer[] = [Buffer.from(`${JSON.stringify({ version, positions })}\n`)]
-  let group: string[] = []
-  for (const line of lines) {
-    group.push(line)
-    if (group.length < 1000) continue
-    parts.push(Buffer.from(`${group.join('\n')}\n`))
-    group = []
-  }
-  if (group.length > 0) parts.push(Buffer.from(`${group.join('\n')}\n`))
+/**
+ * A header of JSON, the lines, and the CRC-32 of all before it. In parts, all in one buffer that is used again: the whole
+ * would take as much memory as what is saved.
+ */
+function* encode(positions: Positions, lines: Iterable<string>): Generator<Buffer> {
+  let buffer = Buffer.allocUnsafeSlow(partBytes)
+  let length = 0
   let sum = 0
-  for (const part of parts) sum = crc32(part, sum)
-  parts.push(Buffer.from(`crc32 ${sum.toString(16).padStart(8, '0')}\n`))
-  return Buffer.concat(parts)
+  const part = () => {
+    const bytes = buffer.subarray(0, length)
+    sum = crc32(bytes, sum)
+    length = 0
+    return bytes
+  }
+  const append = (line: string) => (length += buffer.write(`${line}\n`, length))
+  for (const line of headed(JSON.stringify({ version, positions }), lines)) {
+    // A character takes at most three bytes.
+    const bytesMax = 3 * line.length + 1
+    if (length + bytesMax > buffer.length) yield part()
+    if (bytesMax > buffer.length) buffer = Buffer.allocUnsafeSlow(bytesMax)
+    append(line)
+  }
+  yield part()
+  yield Buffer.from(`crc32 ${sum.toString(16).padStart(8, '0')}\n`)
+}
+
+function* headed(header: string, lines: Iterable<string>): Generator<string> {
+  yield header
+  yield* lines
 }
 
 function decode(content: Buffer): MapState {

@@ -335,6 +335,15 @@ const cases: Record<string, [lines: string[], events: string[]]> = {
     ],
     [],
   ],
+  'Postfix before 2.3': [
+    [
+      ...open(a, u1),
+      `${a}: to=<r@x>, relay=mx[192.0.2.1], delay=3, status=deferred (connect to mx[192.0.2.1]: Connection refused)`,
+      `${a}: to=<r@x>, relay=mx[192.0.2.1], delay=9, status=sent (250 Ok: queued as 12345ABCDE)`,
+      `${a}: to=<q@x>, relay=mx[192.0.2.1], delay=9, status=bounced (host mx[192.0.2.1] said: 550 no (in reply to RCPT TO command))`,
+    ],
+    ['1111 deferred r@x -', '1111 delivered r@x 250', '1111 bounced q@x 550'],
+  ],
   'an id that was never opened': [[sent(a)], []],
 }
 
@@ -379,6 +388,24 @@ test('Correlator is not fooled by a line far ahead in time', () => {
     .read(removed('D0000000009'))
   lab.later(-1e12).read(sent(a))
   assert.deepEqual(lab.events, ['1111 delivered r@x 250'])
+})
+
+test('Correlator follows any number of hops', () => {
+  const lab = new Lab()
+  const id = (number: number) => (0xa_0000_0000 + number).toString(16).toUpperCase()
+  const hops = 15_000
+  for (let number = 0; number <= hops; number++) lab.read(client(id(number)))
+  for (let number = 0; number < hops; number++) lab.read(near(sent(id(number), `250 Ok: queued as ${id(number + 1)}`)))
+  lab.read(sent(id(hops)), messageId(id(0), u1))
+  assert.deepEqual(lab.events, ['1111 delivered r@x 250'])
+})
+
+test('Correlator keeps no more recipients that wait than it has room for, and counts the others', () => {
+  const lab = new Lab({ entriesMax: 10 }).read(...open(a, u1))
+  for (let number = 0; number < 50; number++) lab.read(status(a, 'deferred', 'x').replace('r@x', `r${number}@x`))
+  lab.read(`${a}: from=<s@x>, status=expired, returned to sender`)
+  assert.equal(lab.events.filter(event => event.includes('soft_bounced')).length, 40)
+  assert.equal(lab.correlator.counts.pendingNotKept, 10)
 })
 
 test('Correlator reports deferrals of a recipient no more often than asked', () => {

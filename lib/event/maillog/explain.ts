@@ -1,9 +1,9 @@
 /** Shows how what is reported of a message came about: each line that had a part in it, and what it was taken for. */
 import { dryRunLine, readWholeFile } from './dry-run.ts'
+import type { LineMessage } from './correlator.ts'
 import type { DeliveryLog } from './delivery-log.ts'
 import type { Outcome } from './outcome.ts'
 import type { PostfixLog } from './postfix-log.ts'
-import type { QueueEntry } from './queue-entry.ts'
 
 /** Lines of an explanation; more are counted only. */
 const linesMax = 10_000
@@ -23,28 +23,29 @@ export async function explain(
   const uuid = target.toLowerCase()
   const ids = new Set<string>()
   const uuids = new Set<string>([uuid])
+  let outcomes: Outcome[] = []
   // Twice: what a queue id turns out to be called may have gone by other queue ids before.
   for (let pass = 0; pass < 2; pass++) {
-    await watch(
-      files,
-      makeLog(() => undefined),
-      entry => {
-        if (entry.queueId !== target && !(entry.uuid !== undefined && uuids.has(entry.uuid))) return
-        ids.add(keyOf(entry))
-        if (entry.uuid !== undefined) uuids.add(entry.uuid)
-      },
-    )
+    const log = makeLog(outcome => outcomes.push(outcome))
+    await watch(files, log, message => {
+      // Results that waited for the UUID come with a line of another queue id, of the same host.
+      for (const { uuid: known, log: from } of outcomes)
+        if (uuids.has(known)) ids.add(keyOf({ host: message.host, queueId: from.queueId }))
+      outcomes = []
+      if (message.queueId !== target && !(message.uuid !== undefined && uuids.has(message.uuid))) return
+      ids.add(keyOf(message))
+      if (message.uuid !== undefined) uuids.add(message.uuid)
+    })
   }
-  let outcomes: Outcome[] = []
   let events = 0
   let lines = 0
   let withoutUuid = false
   const log = makeLog(outcome => outcomes.push(outcome))
-  await watch(files, log, (entry, verdict, line) => {
+  await watch(files, log, (message, verdict, line) => {
     const own = outcomes.filter(outcome => uuids.has(outcome.uuid))
     outcomes = []
     events += own.length
-    if (!ids.has(keyOf(entry)) || (entry.uuid !== undefined && !uuids.has(entry.uuid))) return
+    if (!ids.has(keyOf(message)) || (message.uuid !== undefined && !uuids.has(message.uuid))) return
     withoutUuid ||= verdict === 'held'
     if (++lines > linesMax) return
     print(`${verdict.padEnd(12)} ${Buffer.from(line, 'latin1').toString('utf8')}`)
@@ -59,13 +60,13 @@ export async function explain(
 async function watch(
   files: readonly string[],
   log: PostfixLog,
-  see: (entry: QueueEntry, verdict: string, line: string) => void,
+  see: (message: LineMessage, verdict: string, line: string) => void,
 ): Promise<void> {
   const watched: DeliveryLog = {
     read: (line, whole, latestMs) => {
       const verdict = log.read(line, whole, latestMs)
-      const { entry } = log.correlator
-      if (entry) see(entry, verdict, line)
+      const { message } = log.correlator
+      if (message) see(message, verdict, line)
       return verdict
     },
     size: 0,
@@ -77,6 +78,6 @@ async function watch(
   for (const file of files) await readWholeFile(file, watched, new Map(), async () => undefined)
 }
 
-function keyOf({ host, queueId }: QueueEntry): string {
+function keyOf({ host, queueId }: Pick<LineMessage, 'host' | 'queueId'>): string {
   return `${host} ${queueId}`
 }

@@ -1,5 +1,5 @@
 /** The text that goes with a result, as much of it as is kept and reported. */
-import { keptText } from './kept-text.ts'
+import { lineText } from './line-text.ts'
 
 /** Longest description, in bytes of UTF-8. Postfix itself cuts replies and log lines at about 2 kB. */
 export const descriptionBytesMax = 4096
@@ -9,11 +9,11 @@ export const descriptionBytesMax = 4096
  * two characters.
  */
 export function keptDescription(line: string, from: number, to: number): string {
-  if (to - from <= descriptionBytesMax) return cutDescription(keptText(line, from, to))
+  if (to - from <= descriptionBytesMax) return cutDescription(lineText(line, from, to))
   let end = from + descriptionBytesMax
   // A character of UTF-8 goes on with at most three bytes 10xxxxxx.
   for (let back = 0; back < 3 && (line.charCodeAt(end) & 0xc0) === 0x80; back++) end--
-  return cutDescription(keptText(line, from, end))
+  return cutDescription(lineText(line, from, end))
 }
 
 /** As much of a text as is kept. */

@@ -24,7 +24,7 @@ function records(events: readonly ApiEvent[], countMax: number) {
     const part = found.slice(from, from + eventsOfRecord(found, from, countMax))
     from += part.length
     const [stored, origins] = [part.map(one => one.event), part.map(one => one.origin)]
-    all.push(encodePending({ events: stored, origins, ...(from === events.length && { read }) }))
+    all.push(Buffer.from(encodePending({ events: stored, origins, ...(from === events.length && { read }) })))
   }
   return { all, decoded: all.map(payload => decodePending(payload)), read }
 }

@@ -33,14 +33,25 @@ export function eventsOfRecord(
   return at - from
 }
 
+/**
+ * The bytes of a record, valid until the next call: a buffer for each would be garbage that V8, which sees only how small
+ * the object before it is, leaves lying by tens of megabytes.
+ */
 export function encodePending(record: PendingRecord): Buffer {
-  return Buffer.from(JSON.stringify({ e: record.events, o: record.origins, ...(record.read && { p: record.read }) }))
+  const text = JSON.stringify({ e: record.events, o: record.origins, ...(record.read && { p: record.read }) })
+  // A character takes at most three bytes.
+  if (3 * text.length > scratch.length) scratch = Buffer.allocUnsafeSlow(3 * text.length)
+  return scratch.subarray(0, scratch.write(text))
 }
+
+let scratch = Buffer.allocUnsafeSlow(2 * eventBytesMax)
 
 /** A record that is none is empty: its checksum was right, so an earlier version wrote it. */
 export function decodePending(payload: Uint8Array): PendingRecord {
   try {
-    const { e, o, p } = JSON.parse(Buffer.from(payload).toString('utf8')) as {
+    const { e, o, p } = JSON.parse(
+      Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString('utf8'),
+    ) as {
       e?: ApiEvent[]
       o?: string[]
       p?: [string, SourcePosition]

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isQueueId, queueIdEnd } from './queue-id.ts'
+import { queueIdEnd } from './queue-id.ts'
+
+const isQueueId = (text: string) => text !== '' && queueIdEnd(text, 0, text.length) === text.length
 
 for (const id of ['89F46278BB9', 'ABCDEF', 'ED06590130AA1C9D6D862', '4jWyWp3dgpzMNjJ', '4jWyyF5nvpzMhp6']) {
   test(`${id} is a queue id`, () => assert.ok(isQueueId(id)))

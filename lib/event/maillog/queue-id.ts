@@ -7,7 +7,10 @@
 const shortCharsMin = 6
 const shortCharsMax = 21
 const longCharsMin = 12
-const longCharsMax = 40
+/** 6 of seconds, 4 of microseconds, `z`, up to 12 of the inode number. */
+const longCharsMax = 24
+/** Longest of both kinds. */
+export const queueIdCharsMax = longCharsMax
 
 // 1: upper-case hexadecimal digit, 2: digit or consonant, 3: both.
 const classes = new Uint8Array(256)
@@ -31,9 +34,4 @@ export function queueIdEnd(text: string, from: number, to: number): number {
   const length = at - from
   if ((kind & 1) === 1 && length >= shortCharsMin && length <= shortCharsMax) return at
   return (kind & 2) === 2 && length >= longCharsMin && separator ? at : -1
-}
-
-/** Whether the whole text is a queue id. */
-export function isQueueId(text: string): boolean {
-  return text !== '' && queueIdEnd(text, 0, text.length) === text.length
 }

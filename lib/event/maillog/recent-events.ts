@@ -10,12 +10,14 @@ export class RecentEvents {
   readonly #max: number
   /** Nobody outside can choose two events that look alike to us. */
   readonly #seed = randomInt(2 ** 32)
-  #newer = new Set<number>()
-  #older = new Set<number>()
+  #newer: DigestSet
+  #older: DigestSet
 
   /** @param max remembered at least; at most twice as many */
   constructor(max: number) {
     this.#max = max
+    this.#newer = new DigestSet(max)
+    this.#older = new DigestSet(max)
   }
 
   /**
@@ -31,10 +33,47 @@ export class RecentEvents {
     if (this.#newer.has(digest) || this.#older.has(digest)) return false
     this.#newer.add(digest)
     if (this.#newer.size >= this.#max) {
+      const oldest = this.#older
       this.#older = this.#newer
-      this.#newer = new Set()
+      this.#newer = oldest
+      this.#newer.clear()
     }
     return true
+  }
+}
+
+/** A set of numbers outside of V8's heap, where each would be an object; for no more than it was made for. */
+class DigestSet {
+  /** At most half of them taken; 0 is none. */
+  readonly #places: Float64Array
+  readonly #mask: number
+  size = 0
+
+  constructor(max: number) {
+    this.#places = new Float64Array(2 ** Math.ceil(Math.log2(2 * max)))
+    this.#mask = this.#places.length - 1
+  }
+
+  has(digest: number): boolean {
+    return this.#places[this.#placeOf(digest)] === digest
+  }
+
+  /** What is not in it. */
+  add(digest: number): void {
+    this.#places[this.#placeOf(digest)] = digest
+    this.size++
+  }
+
+  clear(): void {
+    this.#places.fill(0)
+    this.size = 0
+  }
+
+  #placeOf(digest: number): number {
+    // Its low 32 bits are one of the two hashes.
+    let place = (digest >>> 0) & this.#mask
+    while (this.#places[place] !== 0 && this.#places[place] !== digest) place = (place + 1) & this.#mask
+    return place
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import * as fc from 'fast-check'
 import { isoMicros, StampClock } from './stamp-clock.ts'
 import { TimeZone } from './time-zone.ts'
 
@@ -56,6 +57,10 @@ const iso: Record<string, number> = {
   '2026-11-21T17:24:03.5+0100': 1_795_278_243_500_000,
   '2026-11-21T16:24:03.123456789Z': 1_795_278_243_123_456,
   '2026-11-21T15:54:03-00:30': 1_795_278_243_000_000,
+  '2026-11-21T16:24:60Z': 1_795_278_300_000_000,
+  '2024-02-29T00:00:00Z': 1_709_164_800_000_000,
+  '2026-02-29T00:00:00Z': Number.NaN,
+  '2026-11-21T24:00:00Z': Number.NaN,
   '2026-11-21T16:24:03': Number.NaN,
   '2026-11-21T16:24:03+1': Number.NaN,
   '2026-11-21 16:24:03Z': Number.NaN,
@@ -63,3 +68,20 @@ const iso: Record<string, number> = {
 for (const [stamp, micros] of Object.entries(iso)) {
   test(`isoMicros of ${stamp}`, () => assert.equal(isoMicros(stamp), micros))
 }
+
+test('isoMicros reads what Date writes, and Date reads what isoMicros takes', () => {
+  const instant = fc.date({ min: new Date('1970-01-01'), max: new Date('2099-12-31'), noInvalidDate: true })
+  fc.assert(fc.property(instant, date => assert.equal(isoMicros(date.toISOString()), date.getTime() * 1000)))
+  const digits = fc.tuple(...[4, 2, 2, 2, 2, 2].map(length => fc.stringMatching(new RegExp(`^[0-9]{${length}}$`))))
+  fc.assert(
+    fc.property(digits, parts => {
+      const stamp = parts.map((part, index) => ['', '-', '-', 'T', ':', ':'][index]! + part).join('')
+      // Date knows neither leap seconds nor the days that a month does not have.
+      if (parts[5] === '60' || parts[3] === '24') return
+      const date = new Date(`${stamp}Z`)
+      const expected = date.toISOString?.call(Number.isNaN(date.getTime()) ? new Date(0) : date)
+      const exists = !Number.isNaN(date.getTime()) && expected.startsWith(stamp)
+      assert.equal(isoMicros(`${stamp}Z`), exists ? date.getTime() * 1000 : Number.NaN)
+    }),
+  )
+})

@@ -2,7 +2,7 @@
  * The instants that the stamps of log lines mean. A traditional stamp, `Feb  9 13:00:05`, has neither year nor zone: both
  * are inferred, the year from when the file was last written, the zone from the setting or this machine.
  */
-import { keptText } from './kept-text.ts'
+import { lineTextCopy } from './line-text.ts'
 import type { TimeZone } from './time-zone.ts'
 
 const hourMs = 3_600_000
@@ -44,7 +44,7 @@ export class StampClock {
     if (to - from === this.#cachedStamp.length && line.startsWith(this.#cachedStamp, from)) return this.#cachedMs
     const stamp = line.slice(from, to)
     const instant = this.#infer(stamp)
-    this.#cachedStamp = keptText(stamp, 0, stamp.length)
+    this.#cachedStamp = lineTextCopy(stamp, 0, stamp.length)
     this.#cachedMs = instant
     if (!Number.isNaN(instant)) this.#lastMs = instant
     return instant
@@ -77,35 +77,68 @@ export class StampClock {
  * zone may be `Z`, `+01:00` or `+0100`; digits past the microsecond are cut.
  */
 export function isoMicros(line: string, from = 0, to = line.length): number {
-  // Lines of one second share all but the fraction; lines of one log share the zone.
-  if (!line.startsWith(cache.text, from) || cache.text === '') readSeconds(line, from)
+  const hours = twoDigits(line, from + 11)
+  const minutes = twoDigits(line, from + 14)
+  const seconds = twoDigits(line, from + 17)
+  if (
+    line.charCodeAt(from + 10) !== 84 ||
+    line.charCodeAt(from + 13) !== 58 ||
+    line.charCodeAt(from + 16) !== 58 ||
+    !(hours <= 23 && minutes <= 59 && seconds <= 60)
+  )
+    return Number.NaN
   let at = from + 19
   let micros = 0
   if (line.charCodeAt(at) === 46) {
-    let digits = 0
-    for (at++; at < to && isDigit(line.charCodeAt(at)); at++) {
-      if (digits < 6) micros = micros * 10 + line.charCodeAt(at) - 48
-      digits++
+    let scale = 100_000
+    for (at++; at < to; at++) {
+      const digit = line.charCodeAt(at) - 48
+      if (!(digit >= 0 && digit <= 9)) break
+      if (scale >= 1) micros += digit * scale
+      scale /= 10
     }
-    for (; digits < 6; digits++) micros *= 10
   }
-  if (to - at !== cache.zone.length || !line.startsWith(cache.zone, at)) readZone(line.slice(at, to))
-  return (cache.seconds - cache.zoneSeconds) * 1_000_000 + micros
+  const ofDay = hours * 3600 + minutes * 60 + seconds
+  return (dayStart(line, from) + ofDay - zoneSeconds(line, at, to)) * 1_000_000 + micros
 }
 
-const cache = { text: '', seconds: Number.NaN, zone: 'Z', zoneSeconds: 0 }
+/** Lines of one day share its beginning, lines of one log their zone. */
+const cache = { year: Number.NaN, monthAndDay: Number.NaN, daySeconds: Number.NaN, zone: '', zoneSeconds: Number.NaN }
 
-function readSeconds(line: string, from: number): void {
-  const text = keptText(line, from, from + 19)
-  cache.text = text
-  cache.seconds = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/.test(text) ? Date.parse(`${text}Z`) / 1000 : Number.NaN
+/** Unix seconds of the midnight (UTC) of `2026-11-21`; NaN when there is no such day. */
+function dayStart(line: string, from: number): number {
+  if (line.charCodeAt(from + 4) !== 45 || line.charCodeAt(from + 7) !== 45) return Number.NaN
+  const year = twoDigits(line, from) * 100 + twoDigits(line, from + 2)
+  const month = twoDigits(line, from + 5)
+  const day = twoDigits(line, from + 8)
+  const monthAndDay = month * 100 + day
+  if (year !== cache.year || monthAndDay !== cache.monthAndDay) {
+    const midnight = new Date(Date.UTC(year, month - 1, day))
+    const exists = midnight.getUTCMonth() === month - 1 && midnight.getUTCDate() === day
+    cache.year = year
+    cache.monthAndDay = monthAndDay
+    cache.daySeconds = exists ? midnight.getTime() / 1000 : Number.NaN
+  }
+  return cache.daySeconds
 }
 
-function readZone(text: string): void {
-  const match = /^(?:Z|([+-])(\d\d):?(\d\d))$/.exec(text)
-  const seconds = (Number(match?.[2] ?? 0) * 60 + Number(match?.[3] ?? 0)) * 60
-  cache.zone = keptText(text, 0, text.length)
-  cache.zoneSeconds = match ? (match[1] === '-' ? -seconds : seconds) : Number.NaN
+function zoneSeconds(line: string, from: number, to: number): number {
+  const { zone } = cache
+  let same = to - from === zone.length
+  for (let place = 0; same && place < zone.length; place++)
+    same = line.charCodeAt(from + place) === zone.charCodeAt(place)
+  if (!same) {
+    const match = /^(?:Z|([+-])(\d\d):?(\d\d))$/.exec(line.slice(from, to))
+    const seconds = (Number(match?.[2] ?? 0) * 60 + Number(match?.[3] ?? 0)) * 60
+    cache.zone = lineTextCopy(line, from, to)
+    cache.zoneSeconds = match ? (match[1] === '-' ? -seconds : seconds) : Number.NaN
+  }
+  return cache.zoneSeconds
 }
 
-const isDigit = (code: number) => code >= 48 && code <= 57
+/** NaN for anything else. */
+function twoDigits(line: string, at: number): number {
+  const tens = line.charCodeAt(at) - 48
+  const ones = line.charCodeAt(at + 1) - 48
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN
+}

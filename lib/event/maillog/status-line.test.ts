@@ -46,6 +46,10 @@ const forms: Record<string, [string, object | undefined]> = {
     'to=<a@b>, relay=none, delay=0.1, delays=0/0/0/0, tls=dane/!requiretls:nocertmatch, dsn=4.7.5, status=deferred (x)',
     { to: 'a@b', relay: 'none', dsn: '4.7.5', status: 'deferred', text: 'x' },
   ],
+  'before Postfix 2.3': [
+    'to=<a@b>, orig_to=<c@d>, relay=mx.b[192.0.2.1], delay=1, status=bounced (host mx.b[192.0.2.1] said: 550 no)',
+    { to: 'a@b', origTo: 'c@d', relay: 'mx.b[192.0.2.1]', dsn: undefined, status: 'bounced' },
+  ],
   'quoted local part with all that looks like fields': [
     String.raw`to=<"a>, relay=evil, delay=1, delays=1/1/1/1, dsn=2.0.0, status=sent (250 \"x"@b>, relay=none, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (no)`,
     {

@@ -3,12 +3,13 @@
  *
  *     to=<ADDRESS>[, orig_to=<ADDRESS>], relay=RELAY[, conn_use=N], delay=D, delays=A/B/C/D[, tls=T], dsn=C.S.D, status=WORD (TEXT)
  *
+ * Before Postfix 2.3 without `delays=` and `dsn=`.
+ *
  * Read from left to right, each field where the one before it ended: a recipient's address and a remote server's text may
  * contain whatever looks like a field.
  */
-import { keptText } from './kept-text.ts'
 
-/** Places of the parts within the line; of `origTo` -1 when absent. Addresses without their angle brackets. */
+/** Places of the parts within the line; of `origTo` and `dsn` -1 when absent. Addresses without their angle brackets. */
 export interface StatusLine {
   toFrom: number
   toEnd: number
@@ -28,6 +29,9 @@ export interface StatusLine {
 
 /** Ends of an address that are tried before the line is given up: one whose text holds more is hostile or no status line. */
 const addressEndsTriedMax = 32
+
+/** `5.123.123`. */
+const dsnCharsMax = 9
 
 /** Reused for every line, so that a line costs no object; valid until the next call. */
 const found: StatusLine = {
@@ -69,11 +73,6 @@ export function readStatusLine(line: string, from: number, to: number): StatusLi
   })
     ? found
     : undefined
-}
-
-/** `sent`, `bounced` and so on, decoded. */
-export function textOf(line: string, from: number, to: number): string {
-  return keptText(line, from, to)
 }
 
 /**
@@ -126,18 +125,20 @@ function readFromRelay(line: string, start: number, to: number): boolean {
   if (line.startsWith(', conn_use=', at)) at = skip(line, at + ', conn_use='.length, to, isDigit)
   if (!line.startsWith(', delay=', at)) return false
   at = skip(line, at + ', delay='.length, to, isDelay)
-  if (line.startsWith(', delays=', at)) at = skip(line, at + ', delays='.length, to, isDelay)
+  const isSince23 = line.startsWith(', delays=', at)
+  if (isSince23) at = skip(line, at + ', delays='.length, to, isDelay)
   // Since Postfix 3.11.
   if (line.startsWith(', tls=', at)) {
     at = line.indexOf(',', at + ', tls='.length)
     if (at === -1) return false
   }
-  if (!line.startsWith(', dsn=', at)) return false
-  found.dsnFrom = at + ', dsn='.length
-  at = skip(line, found.dsnFrom, to, isDigitOrDot)
-  found.dsnEnd = at
-  const dsnClass = line.charCodeAt(found.dsnFrom)
-  if (at - found.dsnFrom < 5 || (dsnClass !== 50 && dsnClass !== 52 && dsnClass !== 53)) return false
+  if (line.startsWith(', dsn=', at)) {
+    found.dsnFrom = at + ', dsn='.length
+    at = skip(line, found.dsnFrom, to, isDigitOrDot)
+    found.dsnEnd = at
+    if (!isEnhancedCode(line, found.dsnFrom, at)) return false
+  } else if (isSince23) return false
+  else found.dsnFrom = found.dsnEnd = -1
   if (!line.startsWith(', status=', at)) return false
   found.statusFrom = at + ', status='.length
   at = skip(line, found.statusFrom, to, isWord)
@@ -146,6 +147,12 @@ function readFromRelay(line: string, start: number, to: number): boolean {
   found.textFrom = at + 2
   if (found.textEnd < found.textFrom) found.textEnd = found.textFrom
   return true
+}
+
+/** `5.1.1`; of the class no more is asked than that it is one of success, transient or permanent failure. */
+function isEnhancedCode(line: string, from: number, to: number): boolean {
+  const kind = line.charCodeAt(from)
+  return to - from >= 5 && to - from <= dsnCharsMax && (kind === 50 || kind === 52 || kind === 53)
 }
 
 function skip(line: string, from: number, to: number, isPart: (code: number) => boolean): number {

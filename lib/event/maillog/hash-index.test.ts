@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as fc from 'fast-check'
+import { HashIndex } from './hash-index.ts'
+
+function valuesOf(index: HashIndex, hash: number): number[] {
+  const values: number[] = []
+  for (let place = index.first(hash); place !== -1; place = index.next(place, hash)) values.push(index.valueAt(place))
+  return values.toSorted((a, b) => a - b)
+}
+
+test('HashIndex holds what was added and not removed, however much its hashes collide', () => {
+  // Few hashes that share their lowest bits, at both ends of the table.
+  const hash = fc.constantFrom(0, 1, 1023, 1024, 1025, 2047, 0xffff_ffff, 0xffff_fc00)
+  const step = fc.record({ hash, value: fc.integer({ min: 1, max: 9 }), add: fc.boolean() })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), steps => {
+      const index = new HashIndex()
+      const model = new Map<number, Set<number>>()
+      for (const { hash: key, value, add } of steps) {
+        const known = model.get(key) ?? new Set()
+        model.set(key, known)
+        if (add && !known.has(value)) index.add(key, value)
+        if (!add) index.remove(key, value)
+        if (add) known.add(value)
+        else known.delete(value)
+        for (const [each, values] of model)
+          assert.deepEqual(
+            valuesOf(index, each),
+            [...values].toSorted((a, b) => a - b),
+          )
+      }
+    }),
+  )
+})
+test('HashIndex grows', () => {
+  const index = new HashIndex()
+  for (let value = 1; value <= 10_000; value++) index.add((value * 2_654_435_761) >>> 0, value)
+  for (let value = 1; value <= 10_000; value++)
+    assert.deepEqual(valuesOf(index, (value * 2_654_435_761) >>> 0), [value])
+})

@@ -1,0 +1,405 @@
+/**
+ * The messages that are in the queue, by host and queue id: what is known of each, in one flat array of numbers. There may be
+ * hundreds of thousands, each for days; as objects they would take three times the memory, and half a second of every
+ * collection of garbage.
+ *
+ * A message is a slot, a number from 1 on (0 is none), valid until it is forgotten. The order in which those of one host
+ * were opened is kept, and the order in which those that left the queue did.
+ */
+import { randomInt } from 'node:crypto'
+import { HashIndex } from './hash-index.ts'
+import { queueIdCharsMax } from './queue-id.ts'
+import { formatUuid } from './uuid-words.ts'
+
+/** How sure a UUID is: the header names it; a message-id merely contains one. */
+export const uuidRank = { none: 0, messageId: 1, header: 2 } as const
+
+/** Words of a slot. */
+const at = {
+  hash: 0,
+  host: 1,
+  /** Bits 0–1 the rank of the UUID, then the flags below; from bit 8 on the length of the queue id. */
+  flags: 2,
+  serial: 3,
+  /** Last sign of life, Unix seconds by the log. */
+  touched: 4,
+  /** When it left the queue, Unix seconds by the log. */
+  removed: 5,
+  previous: 6,
+  next: 7,
+  /** First of the recipients that wait (`PendingRecipients`). */
+  pending: 8,
+  /** A digest of the client's address, two words; 0 when it is near or not known. */
+  client: 9,
+  uuid: 11,
+  messageIdUuid: 15,
+  queueId: 19,
+} as const
+const slotWords = at.queueId + queueIdCharsMax / 4
+const slotsMin = 1024
+
+const rankBits = 3
+const nullSenderBit = 4
+const notificationBit = 8
+const removedBit = 16
+const messageIdBit = 32
+const lengthShift = 8
+
+interface Host {
+  readonly name: string
+  size: number
+  /** Opened first, opened last; those that left the queue are in a list of their own. */
+  first: number
+  last: number
+}
+
+export class QueueIds {
+  #words = new Uint32Array(slotsMin * slotWords)
+  #bytes = new Uint8Array(this.#words.buffer)
+  readonly #index = new HashIndex()
+  readonly #hosts: (Host | undefined)[] = []
+  readonly #hostNumbers = new Map<string, number>()
+  readonly #vacantHosts: number[] = []
+  #host = 0
+  #size = 0
+  #slots = 1
+  /** Head of the list of slots that are free. */
+  #free = 0
+  #serial = 0
+  /** Those that left the queue, in order. */
+  #firstRemoved = 0
+  #lastRemoved = 0
+  /** Nobody outside can choose ids that collide. */
+  readonly #seed = randomInt(2 ** 32)
+
+  constructor() {
+    this.setHost('')
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  // ── finding, opening, forgetting ──
+
+  /** Chooses the host that `find` and `open` mean; the one without name until then. */
+  setHost(name: string): void {
+    const known = this.#hostNumbers.get(name)
+    if (known !== undefined) {
+      this.#host = known
+      return
+    }
+    this.#host = this.#vacantHosts.pop() ?? this.#hosts.length
+    this.#hosts[this.#host] = { name, size: 0, first: 0, last: 0 }
+    this.#hostNumbers.set(name, this.#host)
+  }
+
+  /** The slot of the queue id that stands there in a text, or 0. */
+  find(text: string, from: number, to: number): number {
+    const hash = this.#hashOf(text, from, to)
+    for (let place = this.#index.first(hash); place !== -1; place = this.#index.next(place, hash)) {
+      const slot = this.#index.valueAt(place)
+      if (this.#isThat(slot, text, from, to)) return slot
+    }
+    return 0
+  }
+
+  /**
+   * A new slot for the queue id that stands there in a text; it must not have one.
+   * @param serial of one that was written down; otherwise the next
+   */
+  open(text: string, from: number, to: number, nowS: number, serial = this.#nextSerial()): number {
+    const slot = this.#takeSlot()
+    const words = this.#words
+    const base = slot * slotWords
+    const hash = this.#hashOf(text, from, to)
+    words.fill(0, base, base + slotWords)
+    words[base + at.hash] = hash
+    words[base + at.host] = this.#host
+    words[base + at.flags] = (to - from) << lengthShift
+    words[base + at.serial] = serial
+    words[base + at.touched] = nowS
+    if (((serial - this.#serial) | 0) > 0) this.#serial = serial
+    const bytes = this.#bytes
+    const id = 4 * (base + at.queueId)
+    for (let char = 0; char < to - from; char++) bytes[id + char] = text.charCodeAt(from + char)
+    this.#index.add(hash, slot)
+    this.#append(this.#hosts[this.#host]!, slot)
+    this.#size++
+    return slot
+  }
+
+  forget(slot: number): void {
+    const words = this.#words
+    const base = slot * slotWords
+    this.#unlink(slot)
+    this.#hosts[words[base + at.host]!]!.size--
+    this.#index.remove(words[base + at.hash]!, slot)
+    // No serial is 0: whoever remembers the slot finds out.
+    words[base + at.serial] = 0
+    words[base + at.next] = this.#free
+    this.#free = slot
+    this.#size--
+  }
+
+  /** Marks that it left the queue. */
+  setRemoved(slot: number, nowS: number): void {
+    const words = this.#words
+    const base = slot * slotWords
+    this.#unlink(slot)
+    words[base + at.flags]! |= removedBit
+    words[base + at.removed] = nowS
+    words[base + at.previous] = this.#lastRemoved
+    words[base + at.next] = 0
+    if (this.#lastRemoved === 0) this.#firstRemoved = slot
+    else words[this.#lastRemoved * slotWords + at.next] = slot
+    this.#lastRemoved = slot
+  }
+
+  /** The one that left the queue first, or 0. */
+  get firstRemoved(): number {
+    return this.#firstRemoved
+  }
+
+  /** The next to make room: who left the queue first, else who was opened first on the host that has most. */
+  oldest(): number {
+    if (this.#firstRemoved !== 0) return this.#firstRemoved
+    let most: Host | undefined
+    for (const host of this.#hosts) if (host && host.size > (most?.size ?? 0)) most = host
+    return most?.first ?? 0
+  }
+
+  /** Forgets hosts that have nothing in the queue. */
+  sweepHosts(): void {
+    for (const [number, host] of this.#hosts.entries()) {
+      if (!host || host.size > 0 || number === this.#host) continue
+      this.#hostNumbers.delete(host.name)
+      this.#hosts[number] = undefined
+      this.#vacantHosts.push(number)
+    }
+  }
+
+  /** All of them: those in the queue, of each host in the order in which they were opened; then those that left it, in order. */
+  *all(): Generator<number> {
+    for (const host of this.#hosts) if (host) yield* this.#from(host.first)
+    yield* this.#from(this.#firstRemoved)
+  }
+
+  *#from(first: number): Generator<number> {
+    for (let slot = first; slot !== 0;) {
+      // The one that is yielded may be forgotten meanwhile.
+      const next = this.#words[slot * slotWords + at.next]!
+      yield slot
+      slot = next
+    }
+  }
+
+  // ── what is known of one ──
+
+  hostOf(slot: number): string {
+    return this.#hosts[this.#words[slot * slotWords + at.host]!]!.name
+  }
+
+  idOf(slot: number): string {
+    const from = 4 * (slot * slotWords + at.queueId)
+    return Buffer.from(this.#bytes.buffer, from, this.#flags(slot) >>> lengthShift).toString('latin1')
+  }
+
+  /** Tells a slot from what it may be used for later. */
+  serialOf(slot: number): number {
+    return this.#words[slot * slotWords + at.serial]!
+  }
+
+  /** Whether it was opened after another one. */
+  isAfter(slot: number, other: number): boolean {
+    // Serials begin anew after 2^32.
+    return ((this.serialOf(slot) - this.serialOf(other)) | 0) > 0
+  }
+
+  touchedS(slot: number): number {
+    return this.#words[slot * slotWords + at.touched]!
+  }
+
+  touch(slot: number, nowS: number): void {
+    this.#words[slot * slotWords + at.touched] = nowS
+  }
+
+  isRemoved(slot: number): boolean {
+    return (this.#flags(slot) & removedBit) !== 0
+  }
+
+  removedS(slot: number): number {
+    return this.#words[slot * slotWords + at.removed]!
+  }
+
+  /** Empty reverse-path. */
+  hasNullSender(slot: number): boolean {
+    return (this.#flags(slot) & nullSenderBit) !== 0
+  }
+
+  setNullSender(slot: number): void {
+    this.#words[slot * slotWords + at.flags]! |= nullSenderBit
+  }
+
+  /** A notification that Postfix made itself: its delivery is nobody's event. */
+  isNotification(slot: number): boolean {
+    return (this.#flags(slot) & notificationBit) !== 0
+  }
+
+  setNotification(slot: number): void {
+    this.#words[slot * slotWords + at.flags]! |= notificationBit
+  }
+
+  /** First of the recipients that wait, or 0; a number of `PendingRecipients`. */
+  pending(slot: number): number {
+    return this.#words[slot * slotWords + at.pending]!
+  }
+
+  setPending(slot: number, first: number): void {
+    this.#words[slot * slotWords + at.pending] = first
+  }
+
+  /** Of which client it came; only that one and its digest are ever compared. */
+  setClient(slot: number, digest: readonly [number, number]): void {
+    const base = slot * slotWords + at.client
+    this.#words[base] = digest[0]
+    this.#words[base + 1] = digest[1]
+  }
+
+  clientOf(slot: number): readonly [number, number] {
+    const base = slot * slotWords + at.client
+    return [this.#words[base]!, this.#words[base + 1]!]
+  }
+
+  // ── its UUID ──
+
+  rank(slot: number): number {
+    return this.#flags(slot) & rankBits
+  }
+
+  uuid(slot: number): string | undefined {
+    return this.rank(slot) === uuidRank.none ? undefined : formatUuid(this.#words, slot * slotWords + at.uuid)
+  }
+
+  hasUuid(slot: number, uuid: Uint32Array): boolean {
+    return this.rank(slot) !== uuidRank.none && this.#isUuid(slot * slotWords + at.uuid, uuid, 0)
+  }
+
+  sameUuid(slot: number, other: number): boolean {
+    if (this.rank(slot) === uuidRank.none || this.rank(other) === uuidRank.none)
+      return this.rank(slot) === this.rank(other)
+    return this.#isUuid(slot * slotWords + at.uuid, this.#words, other * slotWords + at.uuid)
+  }
+
+  setUuid(slot: number, uuid: Uint32Array, rank: number): void {
+    this.#setRank(slot, rank)
+    this.#words.set(uuid.subarray(0, 4), slot * slotWords + at.uuid)
+  }
+
+  copyUuid(slot: number, into: Uint32Array): void {
+    const base = slot * slotWords + at.uuid
+    for (let word = 0; word < 4; word++) into[word] = this.#words[base + word]!
+  }
+
+  /** UUID in the message-id, remembered for when the header turns out not to count. */
+  messageIdUuid(slot: number): string | undefined {
+    if ((this.#flags(slot) & messageIdBit) === 0) return undefined
+    return formatUuid(this.#words, slot * slotWords + at.messageIdUuid)
+  }
+
+  hasMessageIdUuid(slot: number): boolean {
+    return (this.#flags(slot) & messageIdBit) !== 0
+  }
+
+  setMessageIdUuid(slot: number, uuid: Uint32Array): void {
+    this.#words[slot * slotWords + at.flags]! |= messageIdBit
+    this.#words.set(uuid.subarray(0, 4), slot * slotWords + at.messageIdUuid)
+  }
+
+  /** Takes back the UUID that a header named: that of the message-id is left, or none. */
+  dropHeaderUuid(slot: number): void {
+    if (!this.hasMessageIdUuid(slot)) return this.#setRank(slot, uuidRank.none)
+    const base = slot * slotWords
+    this.#words.copyWithin(base + at.uuid, base + at.messageIdUuid, base + at.messageIdUuid + 4)
+    this.#setRank(slot, uuidRank.messageId)
+  }
+
+  #setRank(slot: number, rank: number): void {
+    const place = slot * slotWords + at.flags
+    this.#words[place] = (this.#words[place]! & ~rankBits) | rank
+  }
+
+  #isUuid(place: number, uuid: Uint32Array, from: number): boolean {
+    const words = this.#words
+    for (let word = 0; word < 4; word++) if (words[place + word] !== uuid[from + word]) return false
+    return true
+  }
+
+  // ── how it is kept ──
+
+  #flags(slot: number): number {
+    return this.#words[slot * slotWords + at.flags]!
+  }
+
+  #hashOf(text: string, from: number, to: number): number {
+    let hash = this.#seed ^ Math.imul(this.#host + 1, 0x9e37_79b1)
+    for (let place = from; place < to; place++) hash = Math.imul(hash ^ text.charCodeAt(place), 0x85eb_ca6b)
+    hash = Math.imul(hash ^ (hash >>> 15), 0xc2b2_ae35)
+    return (hash ^ (hash >>> 13)) >>> 0
+  }
+
+  #isThat(slot: number, text: string, from: number, to: number): boolean {
+    const words = this.#words
+    const base = slot * slotWords
+    if (words[base + at.host] !== this.#host || words[base + at.flags]! >>> lengthShift !== to - from) return false
+    const bytes = this.#bytes
+    const id = 4 * (base + at.queueId)
+    for (let char = 0; char < to - from; char++) if (bytes[id + char] !== text.charCodeAt(from + char)) return false
+    return true
+  }
+
+  #nextSerial(): number {
+    // 0 is that of a slot that is free.
+    return this.#serial === 0xffff_ffff ? 1 : this.#serial + 1
+  }
+
+  #takeSlot(): number {
+    const slot = this.#free
+    if (slot !== 0) {
+      this.#free = this.#words[slot * slotWords + at.next]!
+      return slot
+    }
+    if ((this.#slots + 1) * slotWords > this.#words.length) {
+      const words = new Uint32Array(2 * this.#words.length)
+      words.set(this.#words)
+      this.#words = words
+      this.#bytes = new Uint8Array(words.buffer)
+    }
+    return this.#slots++
+  }
+
+  #append(host: Host, slot: number): void {
+    const words = this.#words
+    words[slot * slotWords + at.previous] = host.last
+    if (host.last === 0) host.first = slot
+    else words[host.last * slotWords + at.next] = slot
+    host.last = slot
+    host.size++
+  }
+
+  /** Takes it out of the list that it is in. */
+  #unlink(slot: number): void {
+    const words = this.#words
+    const base = slot * slotWords
+    const previous = words[base + at.previous]!
+    const next = words[base + at.next]!
+    const host = this.#hosts[words[base + at.host]!]!
+    const isRemoved = (words[base + at.flags]! & removedBit) !== 0
+    if (previous !== 0) words[previous * slotWords + at.next] = next
+    else if (isRemoved) this.#firstRemoved = next
+    else host.first = next
+    if (next !== 0) words[next * slotWords + at.previous] = previous
+    else if (isRemoved) this.#lastRemoved = previous
+    else host.last = previous
+  }
+}
