@@ -9,7 +9,8 @@ import { SegmentLog } from '../../durable/segment-log.ts'
 import { Health } from '../../process/health.ts'
 import { type RecordEntry, RecordSink } from './record-sink.ts'
 
-const log = pino({ level: 'silent' })
+const lines: string[] = []
+const log = pino({ level: 'info' }, { write: (line: string) => lines.push(line) })
 const entries = (first: number, count: number): RecordEntry[] =>
   Array.from({ length: count }, (_, i) => ({ messageId: `m${first + i}`, record: { recipient: `r${first + i}@x` } }))
 
@@ -27,11 +28,12 @@ async function setUp(spillBytesMax: number | undefined) {
     spillBytesMax === undefined
       ? undefined
       : await SegmentLog.open({ dir, bytesMax: spillBytesMax, segmentBytes: 8_192 })
-  const redis = { isAway: false, stored: [] as string[] }
+  const redis = { isAway: false, tries: 0, stored: [] as string[] }
   const health = new Health()
   const sink = new RecordSink({
     store: async group => {
       await Promise.resolve()
+      redis.tries += 1
       if (redis.isAway) throw new Error('away')
       redis.stored.push(...group.map(({ messageId }) => messageId))
     },
@@ -116,8 +118,11 @@ test('with disk and memory full the input is held, and let go when Redis is back
 test('without a spill the input is held until Redis takes it', async () => {
   const { sink, redis } = await setUp(undefined)
   redis.isAway = true
+  lines.length = 0
   await sink.offer(entries(0, 10))
   const flushed = sink.flush()
+  await until(() => redis.tries >= 4)
+  assert.equal(lines.filter(line => line.includes('keeping them')).length, 1)
   redis.isAway = false
   await flushed
   assert.equal(redis.stored.length, 10)

@@ -45,6 +45,8 @@ export class RecordSink {
   #waiting: RecordEntry[] = []
   readonly #sending = new Set<Promise<void>>()
   #isAway = false
+  /** In the log; being away is forgotten in between, so that Redis is tried. */
+  #isAwayTold = false
   #isSpillUnreadable = false
   #draining: Promise<void> | undefined
   readonly #timer: NodeJS.Timeout
@@ -167,13 +169,15 @@ export class RecordSink {
     const { store, spill, log, health } = this.#options
     try {
       await store(group)
-      if (this.#isAway) log.info('records go to Redis again')
+      if (this.#isAwayTold) log.info('records go to Redis again')
+      this.#isAwayTold = false
       this.#setAway(false)
       for (const cause of ['spill', 'records']) health.set(cause, undefined)
       return true
     } catch (error) {
       const reason = redisReason(error)
-      if (!this.#isAway) log.warn({ reason }, 'Redis does not take records, keeping them')
+      if (!this.#isAwayTold) log.warn({ reason }, 'Redis does not take records, keeping them')
+      this.#isAwayTold = true
       this.#setAway(true)
       const meanwhile = spill ? 'they are kept on disk' : 'the input is held'
       health.set('records', `Redis takes no records (${reason}): ${meanwhile} until it does`)
