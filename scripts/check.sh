@@ -5,6 +5,8 @@ set -eu
 cd "$root"
 need_node
 need_modules
+need_tool xz xz-utils
+need_tool bzip2 bzip2
 bin=node_modules/.bin
 $bin/oxfmt --check .
 $bin/oxlint --type-aware --deny-warnings

@@ -14,6 +14,9 @@ need_tool openssl openssl
 need_tool chromium chromium
 need_tool python3 python3
 need_tool strace strace
+need_tool faketime faketime
+need_tool xz xz-utils
+need_tool bzip2 bzip2
 
 # Every process of this run carries this mark, so that one that outlives it is found.
 export MTA_TRACKING_TEST_RUN=$$-$RANDOM$RANDOM

@@ -78,7 +78,7 @@ export async function startProcess(
 export async function until<T>(
   what: string,
   condition: () => T | false | undefined | null | Promise<T | false | undefined | null>,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
   everyMs = 10,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs
@@ -122,7 +122,7 @@ function isFree(port: number): Promise<boolean> {
 }
 
 /** Waits until something accepts connections there. */
-export async function waitForPort(port: number, host = '127.0.0.1', timeoutMs = 10_000): Promise<void> {
+export async function waitForPort(port: number, host = '127.0.0.1', timeoutMs = 30_000): Promise<void> {
   await until(`${host}:${port} to accept connections`, () => canConnect(port, host), timeoutMs)
 }
 
