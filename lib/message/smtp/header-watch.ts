@@ -1,23 +1,29 @@
 /** Counts `Received` fields (RFC 5321 section 6.3: a message that has passed too many hosts is in a loop). */
 export class HeaderWatch {
   received = 0
+  /** Beginning of a line that is not complete. */
   #line = ''
   #ended = false
 
-  /** A piece of the message, CRLF line ends. */
+  /** A piece of the message, CRLF line ends. Looks no further than the header goes. */
   read(chunk: Buffer): void {
-    if (this.#ended) return
-    const text = this.#line + chunk.toString('latin1')
     let start = 0
-    for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
-      if (end - start <= 1) {
-        this.#ended = true
+    while (!this.#ended) {
+      const end = chunk.indexOf(0x0a, start)
+      const to = Math.min(end === -1 ? chunk.length : end, start + beginningChars)
+      // Of a long line the beginning is enough, as long as it isn't mistaken for an empty one.
+      const line = (this.#line + chunk.toString('latin1', start, to)).slice(0, beginningChars)
+      if (end === -1) {
+        this.#line = line
         return
       }
-      if (/^received[ \t]*:/i.test(text.slice(start, start + 16))) this.received++
+      this.#line = ''
+      this.#ended = line === '' || line === '\r'
+      if (/^received[ \t]*:/i.test(line)) this.received++
       start = end + 1
     }
-    // Of a long line the beginning is enough, as long as it isn't mistaken for an empty one.
-    this.#line = text.slice(start, start + 16)
   }
 }
+
+/** Characters of a line that are looked at. */
+const beginningChars = 16
