@@ -50,9 +50,15 @@ async function withJournal(context: TestContext) {
     agent,
     journal,
     endJournalctl: () => writeFileSync(join(bin, 'end'), ''),
-    /** @param aheadMs how far the journal's clock is ahead */
-    write: (number: number, aheadMs = 0) => {
-      for (const line of deliveryLines(number).trimEnd().split('\n')) {
+    /**
+     * @param aheadMs how far the journal's clock is ahead
+     * @param part which of the lines
+     */
+    write: (number: number, aheadMs = 0, part: readonly [from: number, to?: number] = [0]) => {
+      for (const line of deliveryLines(number)
+        .trimEnd()
+        .split('\n')
+        .slice(...part)) {
         const us = String((Date.now() + aheadMs) * 1000 + ++record)
         const MESSAGE = line.slice(line.indexOf(']: ') + 3)
         appendFileSync(
@@ -116,4 +122,24 @@ test('a journal that does not know the cursor any more is read by time, which is
   assert.equal(agent.endpoint.events.length, 6)
   assert.match((await agent.health()).reasons['gap'] ?? '', /does not know the place/)
   assert.equal((await agent.health()).reasons['log'], undefined)
+})
+
+test('messages that were under way at the first start, or at a kill before anything is known of them, are known', async context => {
+  const { agent, write } = await withJournal(context)
+  write(9)
+  write(0, 0, [0, 2])
+  const first = await agent.start()
+  write(1, 0, [0, 2])
+  write(0, 0, [2])
+  await until('the first event', () => missing(agent.endpoint, 1).length === 0)
+  write(2)
+  await until('its successor', () => agent.endpoint.events.length === 2)
+  first.kill('SIGKILL')
+  await first.exited
+  write(1, 0, [2])
+  await agent.start()
+  await until('three events', () => missing(agent.endpoint, 3).length === 0)
+  // What was there before the first start is not reported; the kill repeats one request at most.
+  assert.ok(agent.endpoint.events.length <= 5, `${agent.endpoint.events.length} events`)
+  assert.equal(missing(agent.endpoint, 10).length, 7)
 })

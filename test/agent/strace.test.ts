@@ -58,7 +58,10 @@ for (const call of sized(0, 1) === 1 ? calls : calls.slice(0, 3)) {
         )
         // A whole cycle ends with the state written down.
         if (isDone()) end('SIGTERM')
-        wasKilled = (await traced.exited).code !== 0
+        // strace ends as what it watched did.
+        const { code, signal } = await traced.exited
+        wasKilled = signal === 'SIGKILL'
+        assert.ok(wasKilled || code === 0, `no kill, but exit code ${code}: ${JSON.stringify(traced.output)}`)
         if (whensMax === 1) assert.ok(wasKilled, 'it did not end by itself')
         await agent.start()
         await until('all events', isDone, 15_000)

@@ -5,7 +5,8 @@
  * events; the later one counts), `queue-ids` holds the state machine as it stood at an earlier place. After a crash the log
  * is read again from there, without reporting anything up to the cursor. The cursor is written in place, so that it can be
  * saved on a full disk: what lets go of events may need no space. Each file carries its own checksums; one that is damaged
- * is set aside as `*.corrupt`, and the log is read again from its beginning, the oldest rotation first.
+ * is set aside as `*.corrupt`, and the log is read again: from where the state machine stood, without it from its beginning,
+ * the oldest rotation first.
  */
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'

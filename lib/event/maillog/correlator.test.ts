@@ -372,6 +372,52 @@ test('Correlator forgets the oldest past its bound, and counts it', () => {
   assert.equal(lab.correlator.size, 2)
 })
 
+test('Correlator keeps to a bound that was made smaller since its state was saved', () => {
+  const large = new Lab().read(...open(a, u1), ...open(b, u2), client('C0000000003'))
+  const small = new Lab({ entriesMax: 2 })
+  small.correlator.restore([...large.correlator.save()])
+  small.read(client('C0000000004'))
+  assert.equal(small.correlator.size, 2)
+  assert.equal(small.correlator.counts.evicted, 2)
+})
+
+test('Correlator takes up nothing of a state that is not all right', () => {
+  const saved = [...new Lab().read(...open(a, u1)).correlator.save()]
+  const [header, message] = saved as [string, string]
+  for (const lines of [
+    [],
+    [message],
+    ['{}', message],
+    [header, message, '['],
+    [header, message, message.replace(a, 'B'.repeat(40))],
+    [header, message, message.replace(a, '')],
+  ]) {
+    const lab = new Lab()
+    assert.throws(() => lab.correlator.restore(lines))
+    assert.equal(lab.correlator.size, 0)
+  }
+  const lab = new Lab()
+  lab.correlator.restore(saved)
+  assert.deepEqual(lab.read(sent(a)).events, ['1111 delivered r@x 250'])
+})
+
+test('Correlator does not forget what it saw while the clock was far behind the log', () => {
+  let clockMs = 0
+  const outcomes: string[] = []
+  const correlator = new Correlator(
+    correlatorDefaults,
+    () => clockMs,
+    ({ uuid }) => outcomes.push(uuid),
+  )
+  const more = { host: 'mx', suppressed: 0, cursor: undefined }
+  const read = (line: string) => correlator.read({ line, from: 0, to: line.length, at: 1.8e15, ...more })
+  for (const line of open(a, u1)) read(line)
+  clockMs = 1.8e12
+  read(client(b))
+  read(sent(a))
+  assert.deepEqual(outcomes, [u1])
+})
+
 test('Correlator forgets what was removed, soon after', () => {
   const lab = new Lab()
   for (let number = 0; number < 5000; number++) {

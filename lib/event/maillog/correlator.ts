@@ -35,8 +35,9 @@ export interface LineMessage {
 export class Correlator {
   readonly #options: CorrelatorOptions
   readonly #report: (outcome: Outcome) => void
-  readonly #state: QueueState
-  readonly #ids: QueueIds
+  readonly #nowMs: () => number
+  #state: QueueState
+  #ids: QueueIds
   /** Slot of the message of the line that was read last, 0 when it has none. */
   #slot = 0
   #host = ''
@@ -44,6 +45,7 @@ export class Correlator {
   constructor(options: CorrelatorOptions, nowMs: () => number, report: (outcome: Outcome) => void) {
     this.#options = options
     this.#report = report
+    this.#nowMs = nowMs
     this.#state = new QueueState(options, nowMs)
     this.#ids = this.#state.ids
   }
@@ -87,9 +89,12 @@ export class Correlator {
     return this.#state.save()
   }
 
-  /** @throws Error when a line is not what `save` writes */
+  /** @throws Error when a line is not what `save` writes; then nothing has changed */
   restore(lines: readonly string[]): void {
-    this.#state.restore(lines)
+    const state = new QueueState(this.#options, this.#nowMs)
+    state.restore(lines)
+    this.#state = state
+    this.#ids = state.ids
     this.#ids.setHost(this.#host)
   }
 

@@ -60,13 +60,13 @@ export class JournalSource implements LogSource {
     this.#options = options
     this.#nowMs = options.nowMs ?? Date.now
     this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
-    const start = from ?? through
-    this.#place = start?.place as JournalPlace | undefined
-    this.#through = from ? (through?.place as JournalPlace | undefined) : undefined
-    this.#lines = start?.lines ?? 0
-    if (!start && !damaged && !options.fromBeginning) {
-      this.#place = { receivedUs: this.#nowMs() * 1000 }
-      this.start = { lines: 0, place: this.#place }
+    this.#lines = (from ?? through)?.lines ?? 0
+    // Without a map all that is still there makes it.
+    this.#place = from?.place as JournalPlace | undefined
+    this.#through = through?.place as JournalPlace | undefined
+    if (!from && !through && !damaged && !options.fromBeginning) {
+      this.#through = { receivedUs: this.#nowMs() * 1000 }
+      this.start = { lines: 0, place: this.#through }
     }
   }
 

@@ -7,6 +7,7 @@ import type { CorrelatorOptions } from './correlator-options.ts'
 import { HeldResults } from './held-results.ts'
 import type { PendingOutcome } from './outcome.ts'
 import { PendingRecipients, type Pending } from './pending-recipients.ts'
+import { queueIdEnd } from './queue-id.ts'
 import { QueueIds, uuidRank } from './queue-ids.ts'
 import { findUuid, foundUuid } from './uuid-words.ts'
 
@@ -83,7 +84,8 @@ export class QueueState {
   /** Opens a queue id. @param known what it meant until now, or 0: that is forgotten */
   open(line: string, from: number, to: number, known: number): number {
     if (known !== 0) this.#forget(known)
-    else if (this.ids.size >= this.#options.entriesMax) this.#evict()
+    // More than one where an earlier run was allowed more.
+    while (this.ids.size >= this.#options.entriesMax && this.#evict()) this.counts.evicted++
     return this.ids.open(line, from, to, this.#clockS)
   }
 
@@ -136,14 +138,21 @@ export class QueueState {
     for (const slot of this.ids.all()) yield JSON.stringify(this.#saved(slot))
   }
 
-  /** @throws Error for a line that `save` did not write */
+  /**
+   * Of one that knows nothing yet.
+   * @throws Error for a line that `save` did not write; then it is not to be used
+   */
   restore(lines: readonly string[]): void {
     const [header, ...messages] = lines
-    this.#setClock((JSON.parse(header ?? '') as { clock: number }).clock)
+    const { clock } = JSON.parse(header ?? '') as { clock?: unknown }
+    if (typeof clock !== 'number') throw new Error('it does not say what time it is of')
+    this.#setClock(clock)
     const { ids } = this
     const parents: [parent: number, host: string, children: readonly string[]][] = []
     for (const line of messages) {
       const saved = JSON.parse(line) as SavedMessage
+      // Earlier versions took longer ones, for which a slot has no room.
+      if (queueIdEnd(saved.q, 0, saved.q.length) !== saved.q.length) throw new Error('it holds what is no queue id')
       ids.setHost(saved.h)
       const slot = ids.open(saved.q, 0, saved.q.length, seconds(saved.t), saved.s)
       this.#restore(slot, saved)
@@ -171,11 +180,12 @@ export class QueueState {
     this.ids.forget(slot)
   }
 
-  #evict(): void {
+  /** False when there is nothing to forget. */
+  #evict(): boolean {
     const oldest = this.ids.oldest()
-    if (oldest === 0) return
+    if (oldest === 0) return false
     this.#forget(oldest)
-    this.counts.evicted++
+    return true
   }
 
   #sweep(): void {
@@ -183,6 +193,11 @@ export class QueueState {
     const dead = this.#clockS - this.#options.ttlMs / 1000
     for (const slot of this.ids.all()) {
       if (this.ids.touchedS(slot) >= dead || this.ids.isRemoved(slot)) continue
+      // Seen while this machine's clock was so far behind that the log had none: its age is not known.
+      if (this.ids.touchedS(slot) === 0) {
+        this.ids.touch(slot, this.#clockS)
+        continue
+      }
       this.#forget(slot)
       this.counts.expired++
     }
@@ -224,7 +239,7 @@ export class QueueState {
     if (saved.c !== undefined) ids.setClient(slot, typeof saved.c === 'string' ? clientDigest(saved.c) : saved.c)
     for (const pending of saved.p ?? []) this.setPending(slot, 0, 'to' in pending ? pending : restoredPending(pending))
     for (const outcome of saved.w ?? []) this.held.hold(slot, outcome)
-    if (saved.r) ids.setRemoved(slot, seconds(saved.r))
+    if (saved.r !== undefined) ids.setRemoved(slot, seconds(saved.r))
   }
 }
 
