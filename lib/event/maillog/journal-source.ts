@@ -61,12 +61,15 @@ export class JournalSource implements LogSource {
     this.#nowMs = options.nowMs ?? Date.now
     this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
     this.#lines = (from ?? through)?.lines ?? 0
-    // Without a map all that is still there makes it.
-    this.#place = from?.place as JournalPlace | undefined
-    this.#through = through?.place as JournalPlace | undefined
-    if (!from && !through && !damaged && !options.fromBeginning) {
-      this.#through = { receivedUs: this.#nowMs() * 1000 }
-      this.start = { lines: 0, place: this.#through }
+    const taken = (through?.place ?? undefined) as JournalPlace | undefined
+    if (from ?? taken?.cursor) {
+      // Without a map all that is still there makes it.
+      this.#place = from?.place as JournalPlace | undefined
+      this.#through = taken
+    } else if (taken) this.#place = taken
+    else if (!damaged && !options.fromBeginning) {
+      this.#place = { receivedUs: this.#nowMs() * 1000 }
+      this.start = { lines: 0, place: this.#place }
     }
   }
 
@@ -148,7 +151,7 @@ export class JournalSource implements LogSource {
 
   /**
    * The records of a chunk that belong to the replay, when some do and some don't. It ends with the record that was taken
-   * over last; where that one is gone, with the first that came later by the clock.
+   * over last; where that one is gone, with the first that came later.
    */
   #untilReplayEnds(chunk: LogChunk): LogChunk {
     const through = this.#through
@@ -157,7 +160,7 @@ export class JournalSource implements LogSource {
     let isOver = false
     for (let end = chunk.text.indexOf('\n'); end !== -1 && !isOver; end = chunk.text.indexOf('\n', from)) {
       const place = placeOf(chunk.text.slice(from, end))
-      if (place && place.receivedUs > through.receivedUs) isOver = true
+      if (place && isLater(place, through)) isOver = true
       else {
         isOver = place?.cursor !== undefined && place.cursor === through.cursor
         from = end + 1
@@ -178,6 +181,19 @@ export class JournalSource implements LogSource {
     for (let at = chunk.text.indexOf('\n'); at !== -1; at = chunk.text.indexOf('\n', at + 1)) this.#lines++
     return { ...chunk, position: { lines: this.#lines, place: last ?? null } }
   }
+}
+
+/** By the numbers that journald gives its records, where both have one of the same row; else by the clock, which may be set. */
+function isLater(place: JournalPlace, other: JournalPlace): boolean {
+  const [first, second] = [numberOf(place), numberOf(other)]
+  if (first && second && first.row === second.row) return first.number > second.number
+  return place.receivedUs > other.receivedUs
+}
+
+/** `s=ROW;i=NUMBER;…`, in hexadecimal digits. */
+function numberOf({ cursor = '' }: JournalPlace): { row: string; number: number } | undefined {
+  const [, row, digits] = /^s=([^;]+);i=([\da-f]{1,13});/.exec(cursor) ?? []
+  return row === undefined || digits === undefined ? undefined : { row, number: Number.parseInt(digits, 16) }
 }
 
 function lastLine(text: string): string {
