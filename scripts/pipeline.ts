@@ -181,7 +181,8 @@ async function main(argv: readonly string[]): Promise<number> {
     if (running) await endProcess(running.supervisor, 60_000)
     // Nobody is to start anything while what a killed supervisor left is ended.
     const lock = await lockDirectory(runDir)
-    await endChildren(recorded)
+    // Its last word, when it had to be killed.
+    await endChildren(readRunningState(stateFile) ?? recorded)
     forgetRunningState(stateFile)
     await lock.release()
     say(running ? 'mta-tracking has stopped.' : 'mta-tracking was not running.')
@@ -192,6 +193,9 @@ async function main(argv: readonly string[]): Promise<number> {
   async function supervise(): Promise<number> {
     const stopping = new AbortController()
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopping.abort(signal))
+    // From here on, before it can be found: what rotates logs does not wait until all is up, and SIGHUP would be the end.
+    let supervisor: Supervisor | undefined
+    process.on('SIGHUP', () => supervisor?.reload())
     let lock
     try {
       lock = await lockDirectory(runDir)
@@ -208,14 +212,14 @@ async function main(argv: readonly string[]): Promise<number> {
       if (self) writeRunningState(stateFile, { supervisor: self, children, configFile, startedAt: Date.now() })
       // Children whose supervisor was killed: ours, and in the way of new ones.
       await endChildren(orphans)
-      return await superviseAlone(stopping.signal)
+      return await superviseAlone(stopping.signal, made => (supervisor = made))
     } finally {
       forgetRunningState(stateFile)
       await lock.release()
     }
   }
 
-  async function superviseAlone(stopping: AbortSignal): Promise<number> {
+  async function superviseAlone(stopping: AbortSignal, made: (supervisor: Supervisor) => void): Promise<number> {
     const planned = plan()
     const keys = planned.linkKeysFile
     mkdirSync(join(stateDir, 'log'), { recursive: true })
@@ -229,7 +233,7 @@ async function main(argv: readonly string[]): Promise<number> {
     if (wrong.length > 0) return 2
     const report = (text: string) => console.error(`${new Date().toISOString()} ${text}`)
     const supervisor = new Supervisor({ plan: planned, root, stateFile, report })
-    process.on('SIGHUP', () => supervisor.reload())
+    made(supervisor)
     const stopped = new Promise<void>(done => {
       if (stopping.aborted) done()
       stopping.addEventListener('abort', () => done(), { once: true })
@@ -241,8 +245,9 @@ async function main(argv: readonly string[]): Promise<number> {
         await printStatus(state, say)
         say(tryNext(state))
       }
-      // Tells the call with --detach that waits for it.
-      if (!stopping.aborted) process.send?.('up')
+      // Tells the call with --detach that waits for it. That may be gone (Ctrl-C while it waited), which without a
+      // callback would be an error that ends us and leaves the children alone.
+      if (!stopping.aborted) process.send?.('up', () => undefined)
       await stopped
       say(`${String(stopping.reason)}: stopping`)
       return 0

@@ -1,75 +1,29 @@
 /** `./start.sh` with a configuration of the test's own: free ports, own state folder. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { request } from 'undici'
-import { readRunningState, type RunningState } from '../../lib/pipeline/running-state.ts'
+import type { RunningState } from '../../lib/pipeline/running-state.ts'
 import { isAlive, type ProcessIdentity } from '../../lib/process/process-identity.ts'
-import { freePort, startProcess, until } from '../support/process.ts'
+import { TestPipeline, type StartResult } from '../support/pipeline.ts'
+import { until } from '../support/process.ts'
 
-const root = resolve(import.meta.dirname, '../..')
-let dir: string
-let config: string
-let consolePort: number
-let trackerPort: number
-let wrapperPort: number
+let pipeline: TestPipeline
 
 before(async () => {
-  dir = mkdtempSync(join(tmpdir(), 'mta-start-'))
-  config = join(dir, 'config.yaml')
-  consolePort = await freePort()
-  trackerPort = await freePort()
-  wrapperPort = await freePort()
-  const mailboxPort = await freePort()
-  const metrics = [await freePort(), await freePort(), await freePort(), await freePort()]
-  writeFileSync(
-    config,
-    `tracking-url: http://127.0.0.1:${trackerPort}
-link-keys: ${dir}/link-keys
-wrapper:
-  in-hostport: 127.0.0.1:${wrapperPort}
-  out-hostport: 127.0.0.1:${mailboxPort}
-  out-tls: none
-  metrics-hostport: 127.0.0.1:${metrics[0]}
-tracker:
-  in-hostport: 127.0.0.1:${trackerPort}
-  spill-dir: ${dir}/spill
-  metrics-hostport: 127.0.0.1:${metrics[1]}
-feeder:
-  endpoint: http://127.0.0.1:${consolePort}
-  batch-age: 200ms
-  dead-letter-dir: ${dir}/dead
-  metrics-hostport: 127.0.0.1:${metrics[2]}
-console:
-  in-hostport: 127.0.0.1:${consolePort}
-  smtp-hostport: 127.0.0.1:${mailboxPort}
-  data-dir: ${dir}/console
-  metrics-hostport: 127.0.0.1:${metrics[3]}
-`,
-  )
+  pipeline = await TestPipeline.make()
 })
 
-after(() => {
-  start('stop')
-  rmSync(dir, { recursive: true, force: true })
-})
+after(() => pipeline.close())
 
-function start(...words: string[]): { status: number | null; stdout: string; stderr: string } {
-  const { REDIS_URL: _, ...env } = process.env
-  return spawnSync('./start.sh', ['--config', config, '--state-dir', join(dir, 'state'), ...words], {
-    cwd: root,
-    env,
-    encoding: 'utf8',
-    timeout: 120_000,
-  })
+function start(...words: string[]): StartResult {
+  return pipeline.start(...words)
 }
 
 function state(): RunningState {
-  const found = readRunningState(join(dir, 'state', 'run', 'pipeline.json'))
+  const found = pipeline.state()
   assert.ok(found, 'a supervisor is recorded')
   return found
 }
@@ -80,7 +34,7 @@ function childrenOf({ children }: RunningState): readonly ProcessIdentity[] {
 }
 
 function pidOf(name: string): number | undefined {
-  return state().children.find(child => child.name === name)?.identity?.pid
+  return pipeline.running().get(name)
 }
 
 test('start --detach brings everything up; again, it starts nothing twice', () => {
@@ -88,7 +42,7 @@ test('start --detach brings everything up; again, it starts nothing twice', () =
   assert.equal(first.status, 0, first.stdout + first.stderr)
   for (const name of ['redis', 'console', 'tracker', 'feeder', 'wrapper'])
     assert.match(first.stdout, new RegExp(`${name} +ok`))
-  assert.match(first.stdout, new RegExp(`http://127\\.0\\.0\\.1:${trackerPort}`))
+  assert.ok(first.stdout.includes(pipeline.trackerUrl))
   const before = state()
   const second = start('--detach')
   assert.equal(second.status, 0)
@@ -102,7 +56,7 @@ test('sample sends a mail that arrives', async () => {
   const sample = start('sample')
   assert.equal(sample.status, 0, sample.stdout + sample.stderr)
   await until('the sample to arrive', async () => {
-    const answer = await request(`http://127.0.0.1:${consolePort}/api/mailbox`)
+    const answer = await request(`${pipeline.consoleUrl}/api/mailbox`)
     return ((await answer.body.json()) as unknown[]).length > 0
   })
 })
@@ -118,7 +72,7 @@ test('a child that dies is reported and started again', async () => {
     100,
   )
   assert.match(
-    readFileSync(join(dir, 'state', 'log', 'pipeline.log'), 'utf8'),
+    readFileSync(join(pipeline.stateDir, 'log', 'pipeline.log'), 'utf8'),
     /tracker ended \(SIGKILL\).*starting it again in 1 s/,
   )
 })
@@ -147,11 +101,7 @@ test('stop ends every process, and cron then leaves it stopped', () => {
 
 test('in the foreground SIGTERM ends it well', async () => {
   start('stop')
-  const { REDIS_URL: _, ...env } = process.env
-  const foreground = await startProcess('./start.sh', ['--config', config, '--state-dir', join(dir, 'state')], {
-    cwd: root,
-    env,
-  })
+  const foreground = await pipeline.begin()
   await until('all to be up', () => foreground.output.stdout.includes('Try next'), 60_000)
   const before = state()
   foreground.kill('SIGTERM')
@@ -161,18 +111,20 @@ test('in the foreground SIGTERM ends it well', async () => {
 
 test('a port in use is named, and nothing is left running', async () => {
   start('stop')
-  const intruder = createServer().listen(trackerPort, '127.0.0.1')
+  const { port, host } = new URL(pipeline.trackerUrl)
+  const intruder = createServer().listen(Number(port), '127.0.0.1')
   await new Promise(resolve => intruder.once('listening', resolve))
   const failed = start('--detach')
   intruder.close()
   assert.equal(failed.status, 1)
-  assert.match(failed.stderr, new RegExp(`tracker could not be started: 127\\.0\\.0\\.1:${trackerPort} is in use`))
+  assert.ok(failed.stderr.includes(`tracker could not be started: ${host} is in use`), failed.stderr)
   assert.equal(start('status').status, 3)
 })
 
 test('a bad setting is named with its line before anything is started', () => {
   start('stop')
-  const console = join(dir, 'state', 'log', 'console.log')
+  const { config } = pipeline
+  const console = join(pipeline.stateDir, 'log', 'console.log')
   const before = statSync(console).size
   const good = readFileSync(config, 'utf8')
   writeFileSync(config, good.replace('out-tls: none', 'out-tls: nope'))
@@ -192,14 +144,7 @@ test('a bad setting is named with its line before anything is started', () => {
 
 test('two calls at once start everything once', async () => {
   start('stop')
-  const calls = await Promise.all(
-    [1, 2].map(() =>
-      startProcess('./start.sh', ['--detach', '--config', config, '--state-dir', join(dir, 'state')], {
-        cwd: root,
-        env: { REDIS_URL: undefined },
-      }),
-    ),
-  )
+  const calls = await Promise.all([1, 2].map(() => pipeline.begin('--detach')))
   const ends = await Promise.all(calls.map(call => call.exited))
   assert.deepEqual(
     ends.map(end => end.code),
@@ -212,6 +157,7 @@ test('two calls at once start everything once', async () => {
 test('what runs can be seen and stopped while the configuration is broken', () => {
   start('--detach')
   const before = state()
+  const { config } = pipeline
   const good = readFileSync(config, 'utf8')
   writeFileSync(config, good.replace('out-tls: none', 'out-tls: nope'))
   const status = start('status')
@@ -225,4 +171,24 @@ test('what runs can be seen and stopped while the configuration is broken', () =
   assert.match(status.stdout, /config\.yaml has changed since/)
   assert.equal(stop.status, 0, stop.stderr)
   for (const child of childrenOf(before)) assert.ok(!isAlive(child))
+})
+
+test('who has begun a start may leave: it goes on, and takes SIGHUP before all is up', async () => {
+  start('stop')
+  const log = join(pipeline.stateDir, 'log', 'pipeline.log')
+  const before = statSync(log, { throwIfNoEntry: false })?.size ?? 0
+  const caller = await pipeline.begin('--detach')
+  const { supervisor } = await until('the supervisor to be recorded', () => pipeline.state(), 60_000)
+  // As what rotates logs does.
+  process.kill(supervisor.pid, 'SIGHUP')
+  caller.kill('SIGKILL')
+  await caller.exited
+  await until(
+    'its word that all is up',
+    () => readFileSync(log, 'utf8').slice(before).includes('Try next') || !isAlive(supervisor),
+    60_000,
+  )
+  // Takes longer than the word to its caller, which is the next that it does.
+  assert.equal(start('status').status, 0)
+  assert.deepEqual(state().supervisor, supervisor)
 })

@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { readRunningState } from '../../lib/pipeline/running-state.ts'
-import { freePort } from './process.ts'
+import { readRunningState, type RunningState } from '../../lib/pipeline/running-state.ts'
+import { freePort, startProcess, type StartedProcess } from './process.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 
@@ -19,11 +19,12 @@ export class TestPipeline {
   readonly consoleUrl: string
   readonly trackerUrl: string
   readonly wrapperPort: number
-  readonly #config: string
+  /** The configuration file. */
+  readonly config: string
 
   private constructor(dir: string, consolePort: number, trackerPort: number, wrapperPort: number) {
     this.dir = dir
-    this.#config = join(dir, 'config.yaml')
+    this.config = join(dir, 'config.yaml')
     this.consoleUrl = `http://127.0.0.1:${consolePort}`
     this.trackerUrl = `http://127.0.0.1:${trackerPort}`
     this.wrapperPort = wrapperPort
@@ -35,7 +36,7 @@ export class TestPipeline {
     const [consolePort, mailboxPort] = [await freePort(), await freePort()]
     const pipeline = new TestPipeline(dir, consolePort, await freePort(), await freePort())
     writeFileSync(
-      pipeline.#config,
+      pipeline.config,
       `tracking-url: ${pipeline.trackerUrl}
 link-keys: ${pipeline.keysFile}
 wrapper:
@@ -70,13 +71,30 @@ console:
   /** Runs `./start.sh` with these words to its end. */
   start(...words: string[]): StartResult {
     const { REDIS_URL: _, ...env } = process.env
-    const args = ['--config', this.#config, '--state-dir', join(this.dir, 'state'), ...words]
-    return spawnSync('./start.sh', args, { cwd: root, env, encoding: 'utf8', timeout: 120_000 })
+    return spawnSync('./start.sh', this.#args(words), { cwd: root, env, encoding: 'utf8', timeout: 120_000 })
+  }
+
+  /** Begins to run `./start.sh` with these words. */
+  begin(...words: string[]): Promise<StartedProcess> {
+    return startProcess('./start.sh', this.#args(words), { cwd: root, env: { REDIS_URL: undefined } })
+  }
+
+  #args(words: readonly string[]): string[] {
+    return ['--config', this.config, '--state-dir', this.stateDir, ...words]
+  }
+
+  get stateDir(): string {
+    return join(this.dir, 'state')
+  }
+
+  /** What is recorded of the supervisor and its children; undefined when nothing is. */
+  state(): RunningState | undefined {
+    return readRunningState(join(this.stateDir, 'run', 'pipeline.json'))
   }
 
   /** Process ids of what runs, by name. */
   running(): Map<string, number> {
-    const children = readRunningState(join(this.dir, 'state', 'run', 'pipeline.json'))?.children ?? []
+    const children = this.state()?.children ?? []
     return new Map(children.flatMap(({ name, identity }) => (identity ? [[name, identity.pid] as const] : [])))
   }
 
