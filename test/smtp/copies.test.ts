@@ -41,13 +41,8 @@ async function relay(redisUrl = redis.url): Promise<Rig & { ledger: RedisCopyLed
   return { ...rig, ledger }
 }
 
-async function send({ port }: Rig, recipients: readonly string[], text = 'Message-ID: <x@b.test>'): Promise<string> {
-  const client = await Peer.connect(port)
-  await client.reply()
-  await client.ask('EHLO client.test')
-  await client.ask('MAIL FROM:<a@b.test>')
-  for (const recipient of recipients) await client.ask(`RCPT TO:<${recipient}>`)
-  await client.ask('DATA')
+async function send(rig: Rig, recipients: readonly string[], text = 'Message-ID: <x@b.test>'): Promise<string> {
+  const client = await askedForMessage(rig, recipients)
   const reply = await client.ask(`${text}\r\n.`)
   client.socket.destroy()
   return reply
@@ -59,6 +54,32 @@ const served = () => sink.accepted.map(({ rcpts }) => /<(.*)>/.exec(rcpts.join()
 function refuseFrom(number: number): void {
   let count = 0
   sink.misbehave = command => (command === '.' && ++count >= number ? '451 4.3.0 not now' : undefined)
+}
+
+interface HeldCopy {
+  isHeld: boolean
+  answer: (reply: string) => void
+}
+
+/** Has the upstream keep quiet about the n-th message from now on, which it has, until it is told what to answer. */
+function holdCopy(number: number): HeldCopy {
+  let count = 0
+  const copy: HeldCopy = { isHeld: false, answer: () => undefined }
+  sink.misbehave = command => {
+    if (command !== '.' || ++count !== number) return undefined
+    copy.isHeld = true
+    return new Promise<string>(resolve => (copy.answer = resolve))
+  }
+  return copy
+}
+
+/** A client whose mail may come. */
+async function askedForMessage({ port }: Rig, recipients: readonly string[] = all): Promise<Peer> {
+  const client = await Peer.connect(port)
+  await client.reply()
+  const envelope = ['MAIL FROM:<a@b.test>', ...recipients.map(to => `RCPT TO:<${to}>`)]
+  for (const command of ['EHLO client.test', ...envelope, 'DATA']) await client.ask(command)
+  return client
 }
 
 describe('copies', () => {
@@ -166,20 +187,13 @@ describe('copies', () => {
 
   test('the client does not hear that all were served: its retry serves nobody twice', async () => {
     const rig = await relay()
-    let answer: (reply: string) => void = () => undefined
-    let count = 0
-    sink.misbehave = command =>
-      command === '.' && ++count === 3 ? new Promise<string>(resolve => (answer = resolve)) : undefined
-    const client = await Peer.connect(rig.port)
-    await client.reply()
-    for (const command of ['EHLO client.test', 'MAIL FROM:<a@b.test>', ...all.map(to => `RCPT TO:<${to}>`), 'DATA']) {
-      await client.ask(command)
-    }
+    const copy = holdCopy(3)
+    const client = await askedForMessage(rig)
     client.say('Message-ID: <x@b.test>\r\n.\r\n')
-    await until('the last copy to be upstream', () => count === 3)
+    await until('the last copy to be upstream', () => copy.isHeld)
     client.socket.resetAndDestroy()
     await until('the session to end', () => rig.server.sessions === 0)
-    answer('250 ok')
+    copy.answer('250 ok')
     await until('the last copy', () => sink.accepted.length === 3)
     sink.misbehave = () => undefined
     assert.match(await send(rig, all), /^250 2\.0\.0 Ok: all copies accepted before/)
@@ -188,18 +202,11 @@ describe('copies', () => {
 
   test('the client closes its side before the answer, and maybe both: its retry serves nobody twice', async () => {
     const rig = await relay()
-    let answer: (reply: string) => void = () => undefined
-    let count = 0
-    sink.misbehave = command =>
-      command === '.' && ++count === 3 ? new Promise<string>(resolve => (answer = resolve)) : undefined
-    const client = await Peer.connect(rig.port)
-    await client.reply()
-    for (const command of ['EHLO client.test', 'MAIL FROM:<a@b.test>', ...all.map(to => `RCPT TO:<${to}>`), 'DATA']) {
-      await client.ask(command)
-    }
+    const copy = holdCopy(3)
+    const client = await askedForMessage(rig)
     client.socket.end('Message-ID: <x@b.test>\r\n.\r\n')
-    await until('the last copy to be upstream', () => count === 3)
-    answer('250 2.0.0 the last')
+    await until('the last copy to be upstream', () => copy.isHeld)
+    copy.answer('250 2.0.0 the last')
     assert.match(await client.closed(), /^250 2\.0\.0 the last/)
     sink.misbehave = () => undefined
     assert.match(await send(rig, all), /^250 2\.0\.0 Ok: all copies accepted before/)
@@ -208,20 +215,13 @@ describe('copies', () => {
 
   test('the client is gone after the first copy: the rest waits for its retry', async () => {
     const rig = await relay()
-    let answer: (reply: string) => void = () => undefined
-    let count = 0
-    sink.misbehave = command =>
-      command === '.' && ++count === 1 ? new Promise<string>(resolve => (answer = resolve)) : undefined
-    const client = await Peer.connect(rig.port)
-    await client.reply()
-    for (const command of ['EHLO client.test', 'MAIL FROM:<a@b.test>', ...all.map(to => `RCPT TO:<${to}>`), 'DATA']) {
-      await client.ask(command)
-    }
+    const copy = holdCopy(1)
+    const client = await askedForMessage(rig)
     client.say('Message-ID: <x@b.test>\r\n.\r\n')
-    await until('the first copy to be upstream', () => count === 1)
+    await until('the first copy to be upstream', () => copy.isHeld)
     client.socket.resetAndDestroy()
     await until('the session to end', () => rig.server.sessions === 0)
-    answer('250 ok')
+    copy.answer('250 ok')
     await until('the first copy', () => sink.accepted.length === 1)
     assert.match(await send(rig, all), /^250 /)
     assert.deepEqual(served(), all)

@@ -5,7 +5,7 @@
 import { localReply, type Reply } from './reply.ts'
 import type { Relay } from './relay.ts'
 import { troubleReply, type UpstreamSource } from './relay-context.ts'
-import { type UpstreamConnection, UpstreamLost } from './upstream-connection.ts'
+import { answersAuth, type UpstreamConnection, UpstreamLost } from './upstream-connection.ts'
 
 /** The upstream connection with a client's identity. */
 export class BoundUpstream implements UpstreamSource {
@@ -102,7 +102,7 @@ export class AuthRelay {
     this.exchanging = false
     let reply: Reply
     try {
-      reply = await connection.command(line, this.#relay.context.limits.upstreamReplyMs)
+      reply = await connection.command(line, this.#relay.context.limits.upstreamReplyMs, answersAuth)
     } catch (error) {
       this.#connection = undefined
       return troubleReply(error)

@@ -16,7 +16,7 @@ import { bytesOf } from './piece-list.ts'
 import { isPositive, localReply, type Reply } from './reply.ts'
 import { sendCopies } from './send-copies.ts'
 import { UpstreamEnvelope } from './upstream-envelope.ts'
-import { type UpstreamConnection, UpstreamLost } from './upstream-connection.ts'
+import { answersData, type UpstreamConnection, UpstreamLost } from './upstream-connection.ts'
 
 /** What holding a piece takes beside its bytes, about. */
 const pieceBytes = 256
@@ -116,7 +116,7 @@ export class MailTransaction {
     this.#bytesMax = announcedSize(connection.capabilities, limits.messageBytesMax)
     this.#split = multiRecipient === 'split' && this.#recipients.size > 1
     if (this.#split) return localReply(354, '', 'End data with <CR><LF>.<CR><LF>')
-    const reply = await this.#try(connection.command('DATA', limits.upstreamDataMs))
+    const reply = await this.#try(connection.command('DATA', limits.upstreamDataMs, answersData))
     metrics.upstreamReply('DATA', reply.code)
     if (reply.code === 354) {
       this.#delivery = new Delivery(this.#context, connection, this.#copyFor(this.#onlyRecipient()))
@@ -290,10 +290,10 @@ export class MailTransaction {
 
   /** Copies with the id that the message brought would all be the same. */
   async #sendShared(connection: UpstreamConnection, pieces: readonly Buffer[]): Promise<Reply> {
-    const reply = await this.#try(connection.command('DATA', this.#context.limits.upstreamDataMs))
+    const reply = await this.#try(connection.command('DATA', this.#context.limits.upstreamDataMs, answersData))
     if (reply.code === 354) return new Delivery(this.#context, connection, this.#copyFor(undefined)).sendWhole(pieces)
     this.#upstream.destroy()
-    return isPositive(reply) ? troubleReply(new UpstreamLost('the upstream is out of step')) : reply
+    return reply
   }
 
   async #try(reply: Promise<Reply>): Promise<Reply> {

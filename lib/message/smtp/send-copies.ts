@@ -3,7 +3,7 @@ import type { MessageCopies } from './accepted-copies.ts'
 import { Delivery } from './delivery.ts'
 import { troubleReply, type RelayContext } from './relay-context.ts'
 import { isPositive, localReply, type Reply } from './reply.ts'
-import { type UpstreamConnection, UpstreamLost } from './upstream-connection.ts'
+import { answersData, type UpstreamConnection, UpstreamLost } from './upstream-connection.ts'
 
 export interface CopiesToSend {
   /** MAIL as the upstream has accepted it. */
@@ -97,7 +97,7 @@ async function sendCopy(
     metrics.upstreamReply('RCPT', rcpt.code)
     const concernsAll = !isPositive(mail)
     const refused = [mail, rcpt].find(reply => !isPositive(reply))
-    const reply = refused ?? (await connection.command('DATA', upstreamDataMs))
+    const reply = refused ?? (await connection.command('DATA', upstreamDataMs, answersData))
     if (!refused) metrics.upstreamReply('DATA', reply.code)
     if (reply.code === 354) {
       const delivery = new Delivery(context, connection, { recipient, reversePath })
@@ -106,11 +106,7 @@ async function sendCopy(
     const reset = await connection.command('RSET', upstreamReplyMs)
     // Else the next MAIL, of whomever, would come within this transaction.
     if (!isPositive(reset)) connection.destroy()
-    const isOdd = isPositive(reply)
-    return {
-      reply: isOdd ? troubleReply(new UpstreamLost('the upstream is out of step')) : reply,
-      concernsAll: concernsAll || !connection.alive,
-    }
+    return { reply, concernsAll: concernsAll || !connection.alive }
   } catch (error) {
     return { reply: troubleReply(error), concernsAll: true }
   }

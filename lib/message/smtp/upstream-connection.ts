@@ -34,7 +34,18 @@ export class UpstreamUnavailable extends Error {
   override readonly name = 'UpstreamUnavailable'
 }
 
+/** Whether a reply of this code can be one to what was asked. */
+type IsAnswer = (code: number) => boolean
+
+/** To most commands, and to a message: it is done, or it is refused. */
+const isFinal: IsAnswer = code => code < 300 || code >= 400
+/** To DATA: the message may come, or it is refused. */
+export const answersData: IsAnswer = code => code === 354 || code >= 400
+/** To a line of AUTH: it is over, or it goes on. */
+export const answersAuth: IsAnswer = code => code === 334 || isFinal(code)
+
 interface Waiting {
+  readonly isAnswer: IsAnswer
   readonly resolve: (reply: Reply) => void
   readonly reject: (error: Error) => void
   readonly timeoutMs: number
@@ -100,16 +111,16 @@ export class UpstreamConnection {
    * Sends a command and settles with its reply. Pipelined when the upstream takes it, else sent once the earlier
    * commands were answered.
    * @param line without CRLF
-   * @throws {UpstreamLost}
+   * @throws {UpstreamLost} also when what it hears is no answer to this: then it is not known what the others answer
    */
-  async command(line: string, timeoutMs: number): Promise<Reply> {
+  async command(line: string, timeoutMs: number, isAnswer: IsAnswer = isFinal): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#lost) {
         reject(this.#lost)
         return
       }
       const free = this.capabilities.pipelining || this.#waiting.length === 0
-      this.#expect({ resolve, reject, timeoutMs })
+      this.#expect({ isAnswer, resolve, reject, timeoutMs })
       if (free) this.#write(line)
       else this.#unsent.push(line)
     })
@@ -145,7 +156,7 @@ export class UpstreamConnection {
           if (isPositive(reply)) this.refusals = 0
           resolve(reply)
         }
-        this.#expect({ resolve: heard, reject, timeoutMs: Number.POSITIVE_INFINITY })
+        this.#expect({ isAnswer: isFinal, resolve: heard, reject, timeoutMs: Number.POSITIVE_INFINITY })
       }
     })
   }
@@ -208,12 +219,17 @@ export class UpstreamConnection {
       return
     }
     for (const reply of replies) {
-      const waiting = this.#waiting.shift()
+      const [waiting] = this.#waiting
       if (waiting === undefined) {
         // Unasked: 421 before closing, or a server out of step. Neither connection can be trusted any more.
         this.#lose(new UpstreamLost(`the upstream ended the session: ${reply.code}`))
         return
       }
+      if (!waiting.isAnswer(reply.code)) {
+        this.#lose(new UpstreamLost('the upstream is out of step'))
+        return
+      }
+      this.#waiting.shift()
       const next = this.#unsent.shift()
       if (next !== undefined) this.#write(next)
       this.#deadline = this.#waiting[0] ? performance.now() + this.#waiting[0].timeoutMs : Number.POSITIVE_INFINITY
