@@ -51,7 +51,8 @@ const because: Readonly<Record<Reason, string>> = {
   template: 'a template that the generator did not fill in',
   'tracking-host': 'leads to the tracker already',
   'opt-out': 'an attribute or mark at the link says so',
-  'ambiguous-tag': 'a stray quote: readers disagree on where it leads',
+  'ambiguous-tag':
+    'a stray quote, markup within the URL, or hundreds of attributes: readers disagree on where it leads',
   charset: "has characters that are not in the part's charset",
   'malformed-url': 'no URL that can be redirected to',
   'unclear-end': 'no clear end in the text',

@@ -18,7 +18,7 @@ export type SkipReason =
   | 'template'
   | 'tracking-host'
   | 'opt-out'
-  /** A quote where none belongs: readers disagree on where the value ends. */
+  /** A quote where none belongs, or `<` in the value, or too many attributes: readers disagree on where it leads. */
   | 'ambiguous-tag'
   /** Characters that are not in the part's charset. */
   | 'charset'
