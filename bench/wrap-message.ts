@@ -1,12 +1,13 @@
 /**
  * CPU time to wrap a 30 KB newsletter with 25 links, and beside it, in the same run, what the usual building blocks need
  * for part of the same job: cheerio (parse the HTML, change its links, write it) and mailsplit (take the message apart
- * and put it together again). Messages: ../shared/bench/msg-*.eml, else one of our own.
+ * and put it together again). Messages: ../shared/bench/msg-*.eml, else one of our own; it says which.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { load } from 'cheerio'
+import { encodeQuotedPrintable } from '../lib/message/mime/quoted-printable.ts'
 import { MessageWrapper } from '../lib/message/tracking/wrap-message.ts'
 import type { TrackingPlan } from '../lib/message/tracking/tracking-plan.ts'
 
@@ -21,8 +22,10 @@ const { Splitter, Joiner } = createRequire(import.meta.url)('@zone-eu/mailsplit'
 const folder = resolve(import.meta.dirname, '../../shared/bench')
 const names = ['8bit', 'qp', 'b64']
 
+const fileOf = (name: string): string => join(folder, `msg-${name}.eml`)
+
 function message(name: string): Buffer {
-  const file = join(folder, `msg-${name}.eml`)
+  const file = fileOf(name)
   if (existsSync(file)) return Buffer.from(readFileSync(file, 'latin1').replaceAll(/\r?\n/g, '\r\n'), 'latin1')
   const rows = Array.from(
     { length: 25 },
@@ -30,8 +33,12 @@ function message(name: string): Buffer {
       `<tr><td style="padding:8px">${'word '.repeat(200)}<a href="https://e.example/${row}?a=1&amp;b=2">go</a></td></tr>`,
   )
   const html = `<html><body><table>\r\n${rows.join('\r\n')}\r\n</table></body></html>\r\n`
-  const body = name === 'b64' ? Buffer.from(html).toString('base64').replaceAll(/.{76}/g, '$&\r\n') : html
-  const encoding = name === 'b64' ? 'base64' : '8bit'
+  const [encoding, body] =
+    name === 'b64'
+      ? ['base64', Buffer.from(html).toString('base64').replaceAll(/.{76}/g, '$&\r\n')]
+      : name === 'qp'
+        ? ['quoted-printable', encodeQuotedPrintable(html).toString()]
+        : ['8bit', html]
   return Buffer.from(`Content-Type: text/html\r\nContent-Transfer-Encoding: ${encoding}\r\n\r\n${body}\r\n`)
 }
 
@@ -80,6 +87,10 @@ async function measure(runs: number, run: () => unknown): Promise<number> {
 const document = message('8bit').toString()
 const html = document.slice(document.search(/<!doctype|<html/i))
 const rows: Record<string, number> = {}
+for (const name of names) {
+  const origin = existsSync(fileOf(name)) ? fileOf(name) : `of our own, ${fileOf(name)} is not there`
+  console.log(`${name.padEnd(24)} ${message(name).length} bytes: ${origin}`)
+}
 for (const name of names) {
   const bytes = message(name)
   rows[`wrap ${name}`] = await measure(1000, () => wrap(bytes, plan))

@@ -297,7 +297,7 @@ describe('a client that goes away', () => {
     assert.equal(sink.commands.filter(command => command === '.').length, 0)
   })
 
-  test('at every byte of a message that streams', async () => {
+  test('at every third byte of a message that streams: nothing is accepted', async () => {
     await start({ limits: { collectBytesMax: 0 } })
     for (let bytes = 0; bytes < mail.length; bytes += 3) {
       const client = await Peer.connect(rig.port)
