@@ -61,7 +61,13 @@ export class DeadLetterSource implements EventSource {
       const line = this.#lines[this.#next]
       if (line === undefined) {
         if (this.#isRead) break
-        await this.#read()
+        try {
+          await this.#read()
+        } catch (error) {
+          // What was read before must not be lost with it; the next call fails again, or reads on.
+          if (entries.length === 0) throw error
+          break
+        }
         continue
       }
       this.#next += 1

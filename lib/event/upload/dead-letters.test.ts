@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -42,6 +43,25 @@ test('DeadLetters keeps event and reason, one a line, and its source gives them 
   )
   assert.deepEqual(await source.take(10), [])
   assert.ok(source.ended())
+  await source.close()
+})
+
+test('half a line that a killed process left in the file does not spoil the next one', async () => {
+  const dir = newDir()
+  const append = async (id: string) => {
+    const letters = await DeadLetters.open(dir, 1e6, 'host')
+    await letters.append([{ reason: 'refused', raw: JSON.stringify({ ...event, id }) }], now)
+  }
+  for (const id of ['1', '2']) await append(id)
+  const file = join(dir, readdirSync(dir)[0] ?? '')
+  truncateSync(file, statSync(file).size - 9)
+  for (const id of ['3', '4']) await append(id)
+  const source = await DeadLetterSource.open(file)
+  const entries = await source.take(10)
+  assert.deepEqual(
+    entries.map(entry => entry.event?.id),
+    ['1', undefined, '3', '4'],
+  )
   await source.close()
 })
 
@@ -106,6 +126,32 @@ test('DeadLetterSource passes over a line that is too long, keeping its beginnin
   )
   assert.deepEqual(await source.take(10), [])
   assert.ok(source.ended())
+  await source.close()
+})
+
+test('DeadLetterSource hands out what it had read when a read fails, and goes on there', async t => {
+  const file = join(newDir(), 'letters.ndjson')
+  const ids = Array.from({ length: 1_000 }, (_, n) => String(n))
+  writeFileSync(
+    file,
+    ids.map(id => `${JSON.stringify({ reason: 'r', event: { ...event, id, url: 'x'.repeat(200) } })}\n`).join(''),
+  )
+  const source = await DeadLetterSource.open(file)
+  const handle = await open(file)
+  const prototype = Object.getPrototypeOf(handle) as typeof handle
+  await handle.close()
+  const read = Reflect.get(prototype, 'read') as (...args: unknown[]) => Promise<unknown>
+  let reads = 0
+  t.mock.method(prototype, 'read', function (this: unknown, ...args: unknown[]) {
+    return ++reads % 2 === 0 ? Promise.reject(new Error('EIO')) : Reflect.apply(read, this, args)
+  })
+  const taken: (string | undefined)[] = []
+  while (!source.ended()) {
+    const entries = await source.take(5_000).catch(() => [])
+    for (const entry of entries) taken.push(entry.event?.id)
+  }
+  assert.deepEqual(taken, ids)
+  assert.ok(reads > 4)
   await source.close()
 })
 

@@ -5,7 +5,7 @@
  * nothing is thrown away, `append` fails and the event stays where it is.
  */
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileSystem } from '../../durable/file-system.ts'
 
@@ -29,6 +29,8 @@ export class DeadLetters {
   readonly #writer: string
   /** Appends go one after the other. */
   #last: Promise<void> = Promise.resolve()
+  /** The file that is known to be in the folder for good. */
+  #syncedName = ''
 
   private constructor(dir: string, bytesMax: number, writer: string) {
     this.#dir = dir
@@ -67,15 +69,18 @@ export class DeadLetters {
       )
     }
     const name = `dead-letters-${at.slice(0, 10)}.${this.#writer}${suffix}`
-    const { O_APPEND, O_CREAT, O_WRONLY } = constants
-    const file = await open(join(this.#dir, name), O_APPEND | O_CREAT | O_WRONLY, 0o640)
+    const { O_APPEND, O_CREAT, O_RDWR } = constants
+    const file = await open(join(this.#dir, name), O_APPEND | O_CREAT | O_RDWR, 0o640)
     try {
       const { size } = await file.stat()
       try {
+        // A process that was killed in the midst of its write left half a line.
+        if (size > 0 && !(await endsLine(file, size))) await file.appendFile('\n')
         await file.appendFile(bytes)
         await file.datasync()
-        // A new file is in the folder for good only then.
-        if (size === 0) await fileSystem.syncDirectory(this.#dir)
+        // A new file is in the folder for good only then; whoever made it may have been killed before.
+        if (size === 0 || name !== this.#syncedName) await fileSystem.syncDirectory(this.#dir)
+        this.#syncedName = name
       } catch (error) {
         // Half a line would spoil the next one.
         await file.truncate(size).catch(() => undefined)
@@ -98,6 +103,11 @@ export class DeadLetters {
     )
     return sizes.reduce((sum, size) => sum + size, 0)
   }
+}
+
+async function endsLine(file: FileHandle, size: number): Promise<boolean> {
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1)
+  return buffer[0] === 0x0a
 }
 
 function letterLine({ reason, raw }: DeadLetter, at: string): string {
