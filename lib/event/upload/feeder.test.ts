@@ -343,6 +343,8 @@ test('whatever fails, every event has one end, nothing leaves the queue before i
         const running = feeder.run()
         for (let turn = 0; queue.size > 0 && turn < (stopAfter ?? Infinity); turn++) {
           await new Promise<void>(resolve => setImmediate(resolve))
+          const { taken, uploaded, deadLettered, returned, held } = feeder.totals()
+          assert.equal(taken, uploaded + deadLettered + returned + held)
         }
         await feeder.stop()
         await running

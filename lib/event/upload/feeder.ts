@@ -92,6 +92,8 @@ export class Feeder {
   readonly #uploads = new Set<Promise<void>>()
   readonly #burying = new Set<Promise<void>>()
   readonly #held = new HeldEntries()
+  /** How many of these have met their end and are on their way out of the queue. */
+  #leaving = 0
   /** What is being taken while the entries before it are completed. */
   #ahead: Promise<readonly SourceEntry[]> | undefined
   readonly #meter: FeederMeter
@@ -110,7 +112,7 @@ export class Feeder {
     )
     this.#filling = new FillingBatch(batchBytes, batchAgeMs)
     this.#urgent = new FillingBatch(batchBytes, 0)
-    this.#meter = new FeederMeter(options.metrics, () => this.#held.size)
+    this.#meter = new FeederMeter(options.metrics, () => this.#held.size - this.#leaving)
   }
 
   /** Runs until `stop`, or until a source that ends has ended and all is settled. */
@@ -349,8 +351,9 @@ export class Feeder {
     await this.#remove(events.map(({ entry }) => entry))
   }
 
-  /** Takes entries out of the queue. While it is away they are held: handed out again they would be sent again. */
+  /** Takes entries out of the queue. While it is away they are known: handed out again they would be sent again. */
   async #remove(entries: readonly SourceEntry[]): Promise<void> {
+    this.#leaving += entries.length
     for (;;) {
       try {
         await this.#options.source.done(entries)
@@ -364,6 +367,7 @@ export class Feeder {
       }
     }
     for (const entry of entries) this.#held.delete(entry)
+    this.#leaving -= entries.length
   }
 
   /** Leaves entries in the queue. */
