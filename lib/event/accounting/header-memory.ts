@@ -87,6 +87,8 @@ export class HeaderMemory {
   }
 
   async #tellRedis(text: string): Promise<void> {
+    // It may be about a header before this one.
+    clearTimeout(this.#retry)
     try {
       await answered(this.#options.redis.set(this.#key, text), commandMs)
       this.#told = text

@@ -65,14 +65,29 @@ test('records that Redis does not take go to disk, and from there to Redis, befo
   await sink.flush()
   assert.equal(sink.totals.spilled, 1_200)
   redis.isAway = false
-  await until(() => sink.spilledGroups === 0)
+  await until(() => sink.totals.drained === 1_200)
+  assert.equal(sink.spilledGroups, 0)
   await sink.offer(entries(1_200, 10))
   await sink.flush()
-  assert.equal(sink.totals.drained, 1_200)
   assert.equal(new Set(redis.stored).size, 1_210)
   assert.equal(redis.stored.at(-1), 'm1209')
   await sink.close()
   await spill?.close()
+})
+
+test('what the disk does not let go is drained again and counted once', async t => {
+  const { sink, spill, redis } = await setUp(1e7)
+  redis.isAway = true
+  await sink.offer(entries(0, 1_200))
+  await sink.flush()
+  assert.ok(spill)
+  t.mock.method(spill, 'release', () => Promise.reject(new Error('EIO')), { times: 1 })
+  redis.isAway = false
+  await until(() => sink.spilledGroups === 0)
+  await sink.close()
+  assert.ok(redis.stored.length > 1_200)
+  assert.deepEqual(sink.totals, { stored: 0, spilled: 1_200, drained: 1_200 })
+  await spill.close()
 })
 
 test('a spill that can not be read at the moment is told once, and read when it can be', async () => {

@@ -221,8 +221,9 @@ export class RecordSink {
       if (!last) return
       const entries = groups.flatMap(({ payload }) => decodeGroup(payload))
       if (!(await this.#store(entries))) return
-      this.totals.drained += entries.length
+      // What is not let go is read, stored and counted again.
       await spill.release(last.seq)
+      this.totals.drained += entries.length
     }
   }
 }
