@@ -17,8 +17,6 @@ export type EngagementType =
 /** Outcome of a delivery, named as SparkPost's Events API names it. */
 export type DeliveryType = 'delivery' | 'bounce' | 'out_of_band' | 'delay' | 'spam_complaint'
 
-export type EventType = EngagementType | DeliveryType
-
 interface EventBase {
   /**
    * Identity, fixed when the event happened and never changed again: a decimal number from 0 to 2^63-1. A repeat of the

@@ -20,7 +20,7 @@ export interface LinkKey {
 }
 
 /** Bytes of a secret. */
-export const secretBytes = 32
+const secretBytes = 32
 /** Largest key file: some 850 keys. */
 export const keyFileBytesMax = 65_536
 

@@ -17,7 +17,7 @@ export interface LegacyLink {
 }
 
 /** Longest token that is looked at, in characters. */
-export const legacyTokenCharsMax = 8000
+const legacyTokenCharsMax = 8000
 /** What a token may inflate to. */
 export const legacyBytesMax = 8192
 

@@ -17,7 +17,7 @@ export interface RedisHooks {
 }
 
 /** Longest that a command may take before it counts as failed, in milliseconds. */
-export const commandTimeoutMs = 200
+const commandTimeoutMs = 200
 /** Oldest Redis with XAUTOCLAIM, as major * 100 + minor. */
 const versionMin = { number: 602, text: '6.2' }
 
@@ -270,4 +270,4 @@ export async function agreedPartitions(redis: Redis, wanted: number): Promise<nu
 }
 
 /** Most partitions that a queue can have. */
-export const partitionsMax = 256
+const partitionsMax = 256

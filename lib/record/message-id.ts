@@ -7,7 +7,7 @@ export const messageIdHeader = 'X-Sp-Message-Id'
 export const uuidHeader = 'X-Sendpost-Message-UUID'
 
 /** Longest id that is accepted from a generator, in characters. */
-export const messageIdCharsMax = 64
+const messageIdCharsMax = 64
 
 /**
  * A new id in SparkPost form: 20 hex digits, `0000`, the Unix time in seconds as four bytes little-endian, four random

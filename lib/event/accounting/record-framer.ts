@@ -5,7 +5,7 @@
  * stands in is lost: framing begins anew with the next line.
  */
 
-export const recordBytesMax = 64 * 1024
+const recordBytesMax = 64 * 1024
 
 /** How much of a rejected line is kept, in bytes. */
 const rejectedBytesMax = 4 * 1024

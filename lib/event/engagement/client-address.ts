@@ -4,7 +4,7 @@ import ipaddr from 'ipaddr.js'
 import { readIpv4 } from './ip-digits.ts'
 
 /** Most entries of an X-Forwarded-For header that are looked at, from its end. */
-export const forwardedHopsMax = 50
+const forwardedHopsMax = 50
 
 /** How much of an address is kept in events: all of it, its network (IPv4 /24, IPv6 /48), nothing. */
 export type AddressDetail = 'full' | 'truncate' | 'none'

@@ -81,7 +81,16 @@ export interface Decision {
 export const refusals = ['path', 'malformed', 'unknown-key', 'revoked', 'forged', 'target', 'method', 'form'] as const
 export type Refusal = (typeof refusals)[number]
 
+/** A request and all that it is looked at with. */
+interface Asked {
+  readonly request: TrackerRequest
+  readonly now: number
+  readonly policy: TrackerPolicy
+  readonly memory: TrackerMemory
+}
+
 const readMethods = 'GET, HEAD'
+const onlyRead: Decision = { answer: methodNotAllowed(readMethods), refused: 'method' }
 
 /** Answers a request. Total: there is no request that it throws for. */
 export function decide(
@@ -96,19 +105,20 @@ export function decide(
   if (!reads && method !== 'POST') return { answer: methodNotAllowed(`${readMethods}, POST`), refused: 'method' }
   if (target.length > pathBytesMax) return { answer: pathTooLong, refused: 'path' }
   if (asksForRobots(target)) {
-    return reads ? { answer: robots } : { answer: methodNotAllowed(readMethods), refused: 'method' }
+    return reads ? { answer: robots } : onlyRead
   }
   const token = tokenOf(target, policy.pathPrefix)
   if (token === undefined) return { answer: notFound, refused: 'path' }
   const verdict = verifyToken(token, keys)
+  const asked: Asked = { request, now, policy, memory }
   if (verdict.ok) {
     const { link, keyId } = verdict
-    return { ...follow(link, request, now, policy, memory), keyId }
+    return { ...follow(link, asked), keyId }
   }
   // Only what is not a link of ours at all may be one of the older format.
   if (verdict.reason === 'malformed' && policy.legacyLinks !== 'off') {
     const legacy = decodeLegacyToken(token)
-    if (legacy) return followLegacy(legacy, request, now, policy, memory)
+    if (legacy) return followLegacy(legacy, asked)
   }
   return {
     answer: verdict.reason === 'revoked' ? revokedPage : notFound,
@@ -117,16 +127,11 @@ export function decide(
   }
 }
 
-function follow(
-  link: TrackedLink,
-  request: TrackerRequest,
-  now: number,
-  policy: TrackerPolicy,
-  memory: TrackerMemory,
-): Decision {
-  const { method } = request
-  if (link.action === 'list_unsubscribe') return unsubscribe(link, request, now, policy)
-  if (method === 'POST') return { answer: methodNotAllowed(readMethods), refused: 'method' }
+function follow(link: TrackedLink, asked: Asked): Decision {
+  const { now, memory } = asked
+  const { method } = asked.request
+  if (link.action === 'list_unsubscribe') return unsubscribe(link, asked)
+  if (method === 'POST') return onlyRead
   const click = !isPixel(link.action)
   const landing = click && link.url !== undefined ? memory.landings.of(link.url) : undefined
   const answer = click ? landing?.answer : pixel
@@ -139,29 +144,25 @@ function follow(
   const trap = link.linkName === trapLinkName
   const number = (landing?.checksum ?? 0) ^ actions.indexOf(link.action)
   const seen = memory.traces.note(link.messageId, number, click, now, trap)
-  return { answer, event: judgedEvent(link, request, now, policy, memory, seen, trap) }
+  return { answer, event: judgedEvent(link, asked, seen, trap) }
 }
 
 /** RFC 8058: only the POST unsubscribes. Mail services send it from machines, so nothing is judged. */
-function unsubscribe(link: TrackedLink, request: TrackerRequest, now: number, policy: TrackerPolicy): Decision {
+function unsubscribe(link: TrackedLink, asked: Asked): Decision {
+  const { request } = asked
   if (request.method !== 'POST') return { answer: unsubscribePage }
   if (request.body.length > formBytesMax) return { answer: tooLarge, refused: 'form' }
   if (!isOneClick(request.contentType, request.body)) return { answer: badRequest, refused: 'form' }
-  return { answer: unsubscribedPage, event: eventOf(link, request, now, policy, userAgentText(request.userAgent)) }
+  return { answer: unsubscribedPage, event: eventOf(link, asked, userAgentText(request.userAgent)) }
 }
 
 /**
  * Anybody can make a link of the older format. It is followed without a question only to hosts that the operator named;
  * the page for all others holds an ordinary link, so that this server never forwards to a stranger's choice.
  */
-function followLegacy(
-  link: TrackedLink,
-  request: TrackerRequest,
-  now: number,
-  policy: TrackerPolicy,
-  memory: TrackerMemory,
-): Decision {
-  if (request.method === 'POST') return { answer: methodNotAllowed(readMethods), refused: 'method' }
+function followLegacy(link: TrackedLink, asked: Asked): Decision {
+  const { request, policy } = asked
+  if (request.method === 'POST') return onlyRead
   let answer = pixel
   if (!isPixel(link.action)) {
     const location = link.url === undefined ? undefined : headerLocation(link.url)
@@ -178,21 +179,14 @@ function followLegacy(
   }
   if (request.method === 'HEAD') return { answer }
   // What was seen before is left alone: a stranger must not be able to cast doubt on a message's signed links.
-  return { answer, event: judgedEvent(link, request, now, policy, memory, nothingSeen, false) }
+  return { answer, event: judgedEvent(link, asked, nothingSeen, false) }
 }
 
 const nothingSeen: Seen = { repeat: false, burst: false, afterHead: false, afterTrap: false }
 
 /** The event with its verdict. */
-function judgedEvent(
-  link: TrackedLink,
-  request: TrackerRequest,
-  now: number,
-  policy: TrackerPolicy,
-  memory: TrackerMemory,
-  seen: Seen,
-  trap: boolean,
-): EngagementEvent {
+function judgedEvent(link: TrackedLink, asked: Asked, seen: Seen, trap: boolean): EngagementEvent {
+  const { request, now, policy, memory } = asked
   const userAgent = memory.userAgents.read(request.userAgent)
   const verdict = judge({
     action: link.action,
@@ -204,11 +198,11 @@ function judgedEvent(
     fromAppleRelay: relayed(userAgent.machine === 'apple-mpp', request, policy),
     earlyClickMs: policy.earlyClickMs,
   })
-  return eventOf(link, request, now, policy, userAgent.text, verdict)
+  return eventOf(link, asked, userAgent.text, verdict)
 }
 
 /** Whether a host is on the list: by its name, or below `*.name`. */
-export function isListedHost(host: string, list: readonly string[]): boolean {
+function isListedHost(host: string, list: readonly string[]): boolean {
   return list.some(entry => (entry.startsWith('*.') ? host.endsWith(entry.slice(1)) : host === entry))
 }
 
@@ -225,9 +219,7 @@ function relayed(matters: boolean, request: TrackerRequest, policy: TrackerPolic
 
 function eventOf(
   link: TrackedLink,
-  request: TrackerRequest,
-  now: number,
-  policy: TrackerPolicy,
+  { request, now, policy }: Asked,
   userAgent: string | undefined,
   verdict?: Verdict,
 ): EngagementEvent {

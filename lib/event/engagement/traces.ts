@@ -6,16 +6,16 @@
 /**
  * Messages that are remembered: at least the last ones of half as many. One with five links clicked takes about 850 bytes.
  */
-export const messagesMax = 50_000
+const messagesMax = 50_000
 /** Links remembered of one message; those beyond are never taken for repeats. */
 const linksMax = 64
 
 /** How long after a HEAD request a GET of the same message counts as the same machine's. */
-export const headMs = 10_000
+const headMs = 10_000
 /** How long after a click on the trap every click of the message counts as the same machine's. */
-export const trapMs = 10_000
+const trapMs = 10_000
 /** Clicks on this many different links of a message within this time are not a human's. */
-export const bursts = [
+const bursts = [
   { links: 2, withinMs: 1000 },
   { links: 3, withinMs: 5000 },
 ] as const

@@ -160,7 +160,7 @@ function openRelays(file: string): (address: string) => boolean {
 
 /** Links begin with the tracking URL, which may have a path of its own. */
 function pathOf(trackingUrl: string | undefined): string {
-  if (trackingUrl === undefined || !URL.canParse(trackingUrl)) return ''
+  if (trackingUrl === undefined) return ''
   return new URL(trackingUrl).pathname.replace(/\/+$/, '')
 }
 

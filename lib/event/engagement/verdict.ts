@@ -36,7 +36,7 @@ interface Rule {
 const machine = (about: Circumstances) => about.userAgent.machine
 
 /** In order; the first that applies decides. */
-export const verdictRules: readonly Rule[] = [
+const verdictRules: readonly Rule[] = [
   { reason: 'trap', finding: 'bot', applies: about => about.trap },
   { reason: 'after-trap', finding: 'bot', applies: about => about.seen.afterTrap && !isPixel(about.action) },
   {

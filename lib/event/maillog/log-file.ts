@@ -35,7 +35,7 @@ export function headOf(bytes: Uint8Array): FileHead {
 export type Compression = 'gz' | 'zst' | 'xz' | 'bz2'
 
 /** By its name; undefined for a plain file. */
-export function compressionOf(path: string): Compression | undefined {
+function compressionOf(path: string): Compression | undefined {
   return /\.(gz|zst|xz|bz2)$/.exec(path)?.[1] as Compression | undefined
 }
 

@@ -70,7 +70,7 @@ export function classifyAnswer(answer: HttpAnswer, nowMs: number): Verdict {
 }
 
 /** The first value of a header. */
-export function header(answer: HttpAnswer, name: string): string | undefined {
+function header(answer: HttpAnswer, name: string): string | undefined {
   const value = answer.headers[name]
   return typeof value === 'string' ? value : value?.[0]
 }

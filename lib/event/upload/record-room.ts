@@ -5,7 +5,7 @@ import type { EnrichedEntry, ReadableEntry, RecordSource } from './event-source.
 import type { Clock } from './upload-gate.ts'
 
 /** Events that wait at once; further ones go without a record. */
-export const waitingMax = 50_000
+const waitingMax = 50_000
 /** How often records are asked for again. */
 export const recordRetryMs = 2_000
 /** Messages asked for in one round trip. */

@@ -6,7 +6,7 @@ const delayMsMax = 60_000
 const jitter = 0.2
 
 /** Longest wait that a service may ask for. */
-export const retryAfterMsMax = 15 * 60_000
+const retryAfterMsMax = 15 * 60_000
 
 /** How long after a refused key or address the next try is made. */
 export const keepDelayMs = 60_000

@@ -12,8 +12,8 @@ import { sparkpostEvent, type SparkpostForm } from './sparkpost-event.ts'
 
 export type WebhookBody = 'ndjson' | 'json'
 
-export const timestampHeader = 'x-mta-tracking-timestamp'
-export const signatureHeader = 'x-mta-tracking-signature'
+const timestampHeader = 'x-mta-tracking-timestamp'
+const signatureHeader = 'x-mta-tracking-signature'
 
 /** @param secret signs the requests; undefined: they are not signed */
 export function webhook(
@@ -35,7 +35,7 @@ export function webhook(
 }
 
 /** The two headers that sign a body. */
-export function signature(body: Uint8Array, nowMs: number, secret: string): Record<string, string> {
+function signature(body: Uint8Array, nowMs: number, secret: string): Record<string, string> {
   const timestamp = String(Math.floor(nowMs / 1000))
   const mac = createHmac('sha256', secret).update(`${timestamp}.`).update(body).digest('hex')
   return { [timestampHeader]: timestamp, [signatureHeader]: `v1=${mac}` }
