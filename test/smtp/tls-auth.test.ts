@@ -181,6 +181,18 @@ describe('TLS towards the upstream', () => {
 })
 
 describe('AUTH', () => {
+  test('what is no answer to AUTH is not passed on: nobody is who was not taken for it', async () => {
+    await start()
+    for (const reply of ['250 2.0.0 Ok', '354 go ahead']) {
+      sink.misbehave = command => (command.startsWith('AUTH') ? reply : undefined)
+      const client = await Peer.connect(rig.port)
+      await client.reply()
+      await hello(client)
+      assert.match(await client.ask(`AUTH PLAIN ${base64('\0user\0right')}`), /^451 4\.4\.2 /)
+      client.socket.destroy()
+    }
+  })
+
   const ways: Readonly<Record<string, readonly (readonly [string, RegExp])[]>> = {
     'PLAIN at once': [[`AUTH PLAIN ${base64('\0user\0right')}`, /^235 2\.7\.0 Authentication successful/]],
     'PLAIN in two steps': [

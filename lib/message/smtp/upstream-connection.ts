@@ -41,8 +41,8 @@ type IsAnswer = (code: number) => boolean
 const isFinal: IsAnswer = code => code < 300 || code >= 400
 /** To DATA: the message may come, or it is refused. */
 export const answersData: IsAnswer = code => code === 354 || code >= 400
-/** To a line of AUTH: it is over, or it goes on. */
-export const answersAuth: IsAnswer = code => code === 334 || isFinal(code)
+/** To a line of AUTH: the client is who it says, or the exchange goes on, or it is refused. */
+export const answersAuth: IsAnswer = code => code === 235 || code === 334 || code >= 400
 
 interface Waiting {
   readonly isAnswer: IsAnswer
