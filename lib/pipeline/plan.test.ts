@@ -102,6 +102,8 @@ test('planPipeline hands a made-up key only to a feeder that uploads to this mac
   assert.equal(key('feeder:\n  endpoint: http://127.0.0.1:8025'), 'local')
   assert.equal(key('feeder:\n  endpoint: http://127.0.0.1:8025', { SPARKPOST_API_KEY_INGEST: 'own' }), undefined)
   assert.equal(key('feeder:\n  endpoint: https://api.sparkpost.com'), undefined)
+  for (const host of ['localhost.example.com', '127.example.com', 'localhost@example.com', '127.0.0.1.example.com'])
+    assert.equal(key(`feeder:\n  endpoint: http://${host}:8025/x`), undefined, host)
   assert.equal(key(''), undefined)
   const agent = plan('agent:\n  endpoint: http://localhost:8025/x\nconsole:\n  api-key: k', {
     run: ['console', 'agent'],

@@ -158,7 +158,7 @@ function isKeyless(settings: AnySettings): boolean {
   return (
     settings['apiKey'] === undefined &&
     settings['apiKeyFile'] === undefined &&
-    /^http:\/\/(?:127\.|localhost|\[::1\])/.test(asText(settings['endpoint']) ?? '')
+    /^http:\/\/(?:127(?:\.\d+){3}|localhost|\[::1\])(?::\d+)?(?:[/?]|$)/.test(asText(settings['endpoint']) ?? '')
   )
 }
 
