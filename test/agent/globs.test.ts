@@ -1,6 +1,6 @@
 /** Several logs, named and by globs; and who may ask how the agent is. */
 import assert from 'node:assert/strict'
-import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { networkInterfaces } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -73,6 +73,29 @@ test('a log that a glob named: its rotations are no logs while it is away, and w
   const logs = cursor.value?.toString() ?? ''
   assert.ok(logs.includes('/other.log') && !logs.includes('/acct.log'), logs)
   await cursor.close()
+})
+
+test('a log that comes under a glob while the agent is down is new, one that was there before it is not', async context => {
+  const agent = await agentUnderTest(context)
+  const dir = dirname(agent.logPath)
+  const log = (name: string) => join(dir, `${name}.log`)
+  writeFileSync(log('old'), all(20, 21))
+  // Born when it was read last, give or take two looks, it would be new.
+  const { birthtimeMs } = statSync(log('old'))
+  await until('it to be old', () => Date.now() - birthtimeMs > 11_000, 20_000)
+  writeFileSync(log('mx1'), '')
+  const first = await agent.start(`--log-path=${join(dir, 'mx*.log')}`)
+  appendFileSync(log('mx1'), all(0, 5))
+  await until('the events', () => missing(agent.endpoint, 5).length === 0)
+  await first.stop()
+  writeFileSync(log('mx2'), all(5, 10))
+  const second = await agent.start(`--log-path=${join(dir, '*.log')}`)
+  second.kill('SIGKILL')
+  await second.exited
+  appendFileSync(log('old'), all(10, 11))
+  await agent.start(`--log-path=${join(dir, '*.log')}`)
+  await until('the log that appeared', () => missing(agent.endpoint, 11).length === 0)
+  assert.equal(missing(agent.endpoint, 21).length, 10)
 })
 
 test('a glob that nothing matches yet: the agent waits and says so', async context => {

@@ -152,6 +152,8 @@ export class FileSource implements LogSource {
       this.#choose = this.#next.oldestSince(end.absentAt)
       return
     }
+    // Kept at once, so that a kill before the first line changes nothing.
+    if (!from && !end && fromBeginning && !damaged) this.start = { lines: 0, place: { absentAt: 0 } }
     // Where nobody can tell any more what was taken over, it is taken over again: rather twice than never.
     if (end && (await this.#files.locate(await this.#files.list(), end)) !== -1) this.#replayed = end
     const place = from?.place as FilePosition | undefined

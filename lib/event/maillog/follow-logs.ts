@@ -1,5 +1,6 @@
 /** Opens the logs that the settings name, and those that their globs match later. */
 import { existsSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
 import type { Agent } from './agent.ts'
@@ -21,6 +22,8 @@ export interface LogsToFollow {
   readonly rotateWait: number
   /** Logs that an earlier run followed. */
   readonly known: readonly string[]
+  /** When that run read something last, Unix ms; 0 when there was none. */
+  readonly lastReadMs: number
   /** Called with one of those of which nothing is left. */
   readonly forget: (id: string) => void
   /** Where a log goes on. */
@@ -33,7 +36,10 @@ export interface LogsToFollow {
 /** Settles when all that are there now are followed. @returns stops looking for more; idempotent */
 export async function followLogs(agent: Agent, logs: LogsToFollow): Promise<() => void> {
   const { paths, globs } = logPaths(logs.logPath, logs.known)
-  for (const path of paths) await agent.follow(await openSource(path, logs, logs.fromBeginning, logs.resume(path)))
+  for (const path of paths) {
+    const fromBeginning = logs.fromBeginning || (await hasAppeared(path, logs))
+    await agent.follow(await openSource(path, logs, fromBeginning, logs.resume(path)))
+  }
   const matched = new MatchedLogs(agent, logs, globs, paths)
   await matched.forgetGone()
   matched.sayWhetherAny()
@@ -128,6 +134,22 @@ function isFile(id: string): boolean {
 /** Of a log and its rotations. */
 async function isAnythingLeft(path: string): Promise<boolean> {
   return existsSync(path) || (await rotatedFiles(path)).length > 0
+}
+
+/** Whether a glob matches it since an earlier run looked last, as nothing of it was there then. */
+async function hasAppeared(path: string, { logPath, known, lastReadMs }: LogsToFollow): Promise<boolean> {
+  if (lastReadMs === 0 || logPath.includes(path) || known.includes(path)) return false
+  const files = [...(await rotatedFiles(path)).map(file => file.path), path]
+  const births = await Promise.all(files.map(birthMsOf))
+  return births.every(birthMs => birthMs > lastReadMs - 2 * globEveryMs)
+}
+
+/** 0 when it can't be told. */
+async function birthMsOf(file: string): Promise<number> {
+  return stat(file).then(
+    ({ birthtimeMs }) => birthtimeMs,
+    () => 0,
+  )
 }
 
 async function openSource(

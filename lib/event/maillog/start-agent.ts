@@ -10,10 +10,11 @@ import { DeadLetters } from '../upload/dead-letters.ts'
 import { openTransport } from '../upload/transport.ts'
 import { Uploader } from '../upload/uploader.ts'
 import { Agent } from './agent.ts'
-import { AgentState } from './agent-state.ts'
+import { AgentState, type Positions } from './agent-state.ts'
 import type { ApiEvent } from './api-event.ts'
 import { customSmtpEvents, EventUpload } from './event-upload.ts'
 import { followLogs } from './follow-logs.ts'
+import type { FilePosition } from './log-file.ts'
 import { makeDeliveryLog } from './make-delivery-log.ts'
 import type { agentOptions } from './options.ts'
 import type { Outcome } from './outcome.ts'
@@ -111,6 +112,7 @@ async function start(context: Context, closers: (() => void | Promise<void>)[]):
     fromBeginning,
     rotateWait,
     known: Object.keys({ ...plan.cursor.read, ...plan.cursor.sent }),
+    lastReadMs: lastReadMs(plan.cursor.read),
     forget: id => progress.forget(id),
     resume: plan.resume,
     events,
@@ -123,6 +125,11 @@ async function start(context: Context, closers: (() => void | Promise<void>)[]):
   log.info({ logPath, endpoint: settings.endpoint, pendingRecords }, 'following the log')
   context.onReload(() => uploader.reload())
   return agent
+}
+
+/** When anything was read last, of the logs that are files; 0 when nothing was. */
+function lastReadMs(read: Positions): number {
+  return Math.max(0, ...Object.values(read).map(({ place }) => (place as Partial<FilePosition> | null)?.at ?? 0))
 }
 
 /** What is wrong with the settings as a whole. @throws {SettingsError} */
