@@ -52,6 +52,8 @@ function probeRedis(socketPath: string): Promise<Condition> {
     const down = { state: 'down', trouble: `does not answer on ${socketPath}` } as const
     socket.setTimeout(probeMsMax, () => settle(down))
     socket.once('error', () => settle(down))
+    // It ended before it could answer: no error, and nothing is timed any more.
+    socket.once('close', () => settle(down))
     socket.once('data', answer => {
       const line = answer.toString('latin1').split('\r\n', 1)[0] ?? ''
       if (line === '+PONG') settle({ state: 'ok' })
