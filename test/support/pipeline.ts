@@ -52,6 +52,8 @@ feeder:
   endpoint: ${pipeline.consoleUrl}
   batch-age: 200ms
   record-wait: 5s
+  request-timeout: 5s
+  lease: 10s
   dead-letter-dir: ${dir}/dead
   metrics-hostport: 127.0.0.1:${await freePort()}
 console:
