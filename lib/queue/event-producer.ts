@@ -56,6 +56,11 @@ const waitingMax = 20_000
 const probeMs = 1_000
 /** Failed probes in a row after which the connection is made anew: its other end may be silently gone. */
 const probesBeforeReconnect = 3
+/** Bytes of the spill that are sent at once, at most. */
+const drainBytesMax = 256 << 10
+/** By how many more after a success. */
+const drainBytesStep = 8 << 10
+
 export class EventProducer {
   readonly #options: EventProducerOptions
   readonly #queueLengthMax: number
@@ -67,6 +72,8 @@ export class EventProducer {
   #failedProbes = 0
   #isQueueFull = false
   #pushedSinceCheck = 0
+  /** Few after a failure: what Redis takes, but not in time, is sent again as a whole, and is in the queue twice. */
+  #drainBytes = drainBytesMax
   #draining: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #sending: Promise<void> = Promise.resolve()
@@ -299,14 +306,18 @@ export class EventProducer {
   async #drain(): Promise<void> {
     while (!this.#isClosed && this.#connection.isUsable && !this.#isQueueFull) {
       // While Redis fails one event is enough to find out whether it still does.
-      const group = await this.#spill.oldest(this.#breaker.isOpen)
+      const group = await this.#spill.oldest(this.#breaker.isOpen ? 1 : this.#drainBytes)
       // Redis answered the probe; with nothing on disk to try it with, new events find out whether it takes them.
       if (!group) return this.#breaker.succeeded()
       if (group.records.length === 0) return
       const failures = await this.#append(group.events, () => undefined)
       this.#judge(failures)
       // All or nothing: what some partitions took of a group that is sent again comes twice, with the same ids.
-      if (failures.length > 0) return
+      if (failures.length > 0) {
+        this.#drainBytes = Math.max(1, this.#drainBytes >> 2)
+        return
+      }
+      this.#drainBytes = Math.min(drainBytesMax, this.#drainBytes + drainBytesStep)
       await this.#spill.release(group)
     }
   }

@@ -38,8 +38,6 @@ export interface SpilledGroup {
 
 /** Longest that whoever pushes waits for the disk, in milliseconds. */
 const spillMsMax = 1_000
-/** Bytes read at a time. */
-const readBytes = 256 << 10
 
 export class EventSpill {
   readonly #options: EventSpillOptions
@@ -111,11 +109,11 @@ export class EventSpill {
 
   /**
    * The oldest events; undefined when they can't be read at the moment.
-   * @param isProbe one is enough
+   * @param bytes about so many, one event at least
    */
-  async oldest(isProbe: boolean): Promise<SpilledGroup | undefined> {
+  async oldest(bytes: number): Promise<SpilledGroup | undefined> {
     try {
-      const records = await this.#segments.read(0, isProbe ? 1 : readBytes)
+      const records = await this.#segments.read(0, bytes)
       this.#setUnreadable(undefined)
       if (records.length === 0) this.#setBroken(undefined)
       return { records, events: records.flatMap(({ payload }) => readSpilled(payload)) }

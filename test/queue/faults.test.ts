@@ -249,6 +249,28 @@ describe('the queue, when connections break', () => {
     })
   }
 
+  it('drains the spill through a line that takes no large group in time, and does not send it again and again', async () => {
+    const proxy = await startFaultProxy(redis.port)
+    try {
+      const ours = hooks(`redis://127.0.0.1:${proxy.port}`)
+      const { safe, push } = await openProducer(ours)
+      proxy.goSilent()
+      while ((await metric(ours.metrics, 'test_redis_open_breaker')) === 0) await Promise.all([push(), push()])
+      await Promise.all(Array.from({ length: 3_000 }, () => push()))
+      proxy.narrow(500_000)
+      proxy.heal()
+      proxy.cut()
+      await until('it to be drained', async () => (await metric(ours.metrics, 'test_spill_events')) === 0, 30_000)
+      const consumer = await openConsumer(hooks(redis.url))
+      const entries = await consumer.waiting()
+      assert.ok(entries < 2.5 * safe.size, `${entries} entries of ${safe.size} events`)
+      await expectAll(consumer, safe)
+    } finally {
+      await closeAll()
+      await proxy.close()
+    }
+  })
+
   it('goes on after many cuts and a connection whose other end went silent', async () => {
     const proxy = await startFaultProxy(redis.port)
     try {

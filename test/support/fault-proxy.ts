@@ -1,4 +1,4 @@
-/** A TCP proxy that misbehaves on request: cuts, goes silent, loses the answer to one command. */
+/** A TCP proxy that misbehaves on request: cuts, goes silent, loses the answer to one command, is narrow. */
 import { connect, createServer, type Socket } from 'node:net'
 
 export interface FaultProxy {
@@ -16,6 +16,8 @@ export interface FaultProxy {
    * Settles when that has happened.
    */
   loseAnswerTo: (word: string) => Promise<void>
+  /** Forwards no more than so many bytes a second to the server, on each connection made from now on. */
+  narrow: (bytesPerSecond: number) => void
   close: () => Promise<void>
 }
 
@@ -23,10 +25,13 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
   const sockets = new Set<Socket>()
   const silent = new WeakSet<Socket>()
   let isSilent = false
+  let bytesPerSecond = Infinity
   let trap: { word: string; sprung: () => void } | undefined
   const server = createServer(client => {
     const target = connect(targetPort, '127.0.0.1')
     let isSwallowing: (() => void) | undefined
+    const msPerByte = 1_000 / bytesPerSecond
+    let freeAt = 0
     if (isSilent) silent.add(client)
     const end = () => {
       client.destroy()
@@ -41,7 +46,12 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
         isSwallowing = trap.sprung
         trap = undefined
       }
-      target.write(bytes)
+      if (msPerByte === 0) {
+        target.write(bytes)
+        return
+      }
+      freeAt = Math.max(freeAt, performance.now()) + bytes.length * msPerByte
+      setTimeout(() => target.write(bytes), freeAt - performance.now())
     })
     target.on('data', bytes => {
       if (silent.has(client)) return
@@ -68,6 +78,7 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
       for (const socket of sockets) silent.add(socket)
     },
     heal: () => (isSilent = false),
+    narrow: most => (bytesPerSecond = most),
     loseAnswerTo: word => new Promise(resolve => (trap = { word: word.toLowerCase(), sprung: resolve })),
     close: async () => {
       cut()
