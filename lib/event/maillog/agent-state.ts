@@ -20,8 +20,8 @@ export type Positions = Readonly<Record<string, SourcePosition>>
 
 export interface MapState {
   readonly positions: Positions
-  /** What the state machine's `restore` takes. */
-  readonly lines: readonly string[]
+  /** What the state machine's `restore` takes; once. */
+  readonly lines: Iterable<string>
 }
 
 export interface Cursor {
@@ -180,8 +180,18 @@ function decode(content: Buffer): MapState {
   const body = content.subarray(0, Math.max(0, content.length - sumBytes))
   const sum = content.subarray(body.length).toString('latin1')
   if (sum !== `crc32 ${crc32(body).toString(16).padStart(8, '0')}\n`) throw new Error('its checksum is wrong')
-  const [header = '', ...lines] = body.toString('utf8').split('\n').slice(0, -1)
-  return { positions: readHeader(header).positions, lines }
+  const lines = linesOf(body)
+  return { positions: readHeader(lines.next().value ?? '').positions, lines }
+}
+
+/** One at a time: all of them may be more than the longest string, and take twice the memory of what is made of them. */
+function* linesOf(body: Buffer): Generator<string, undefined> {
+  let from = 0
+  for (let end = body.indexOf(10); end !== -1; end = body.indexOf(10, from)) {
+    yield body.toString('utf8', from, end)
+    from = end + 1
+  }
+  return undefined
 }
 
 interface Header {

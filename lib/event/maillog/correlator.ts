@@ -90,7 +90,7 @@ export class Correlator {
   }
 
   /** @throws Error when a line is not what `save` writes; then nothing has changed */
-  restore(lines: readonly string[]): void {
+  restore(lines: Iterable<string>): void {
     const state = new QueueState(this.#options, this.#nowMs)
     state.restore(lines)
     this.#state = state

@@ -23,7 +23,7 @@ export interface DeliveryLog {
   /** Lines of text without line ends that `restore` understands. */
   readonly save: () => Iterable<string>
   /** Takes up what `save` gave. @throws Error when it can't be understood */
-  readonly restore: (lines: readonly string[]) => void
+  readonly restore: (lines: Iterable<string>) => void
 }
 
 export interface DeliveryLogHooks {

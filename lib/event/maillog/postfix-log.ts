@@ -44,7 +44,7 @@ export class PostfixLog implements DeliveryLog {
     return this.correlator.save()
   }
 
-  restore(lines: readonly string[]): void {
+  restore(lines: Iterable<string>): void {
     this.correlator.restore(lines)
   }
 }

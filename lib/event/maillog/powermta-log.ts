@@ -108,7 +108,7 @@ export class PowerMtaLog implements DeliveryLog {
   }
 
   /** What earlier versions wrote does not say of which source it is: the next header does. */
-  restore(lines: readonly string[]): void {
+  restore(lines: Iterable<string>): void {
     for (const line of lines) {
       const [source, columns] = JSON.parse(line) as [unknown, [string, number][]]
       if (typeof source === 'string') this.#setColumns(source, new Map(columns))

@@ -142,14 +142,16 @@ export class QueueState {
    * Of one that knows nothing yet.
    * @throws Error for a line that `save` did not write; then it is not to be used
    */
-  restore(lines: readonly string[]): void {
-    const [header, ...messages] = lines
+  restore(lines: Iterable<string>): void {
+    const messages = lines[Symbol.iterator]()
+    const header = messages.next().value as string | undefined
     const { clock } = JSON.parse(header ?? '') as { clock?: unknown }
     if (typeof clock !== 'number') throw new Error('it does not say what time it is of')
     this.#setClock(clock)
     const { ids } = this
     const parents: [parent: number, host: string, children: readonly string[]][] = []
-    for (const line of messages) {
+    for (let next = messages.next(); next.done !== true; next = messages.next()) {
+      const line = next.value
       const saved = JSON.parse(line) as SavedMessage
       // Earlier versions took longer ones, for which a slot has no room.
       if (queueIdEnd(saved.q, 0, saved.q.length) !== saved.q.length) throw new Error('it holds what is no queue id')
