@@ -73,8 +73,8 @@ export class Traces {
     return {
       repeat,
       burst: click && isBurst(trace, link, at),
-      afterHead: trace.headAt !== undefined && at - trace.headAt <= headMs,
-      afterTrap: trace.trapAt !== undefined && at - trace.trapAt <= trapMs,
+      afterHead: trace.headAt !== undefined && isWithin(headMs, trace.headAt, at),
+      afterTrap: trace.trapAt !== undefined && isWithin(trapMs, trace.trapAt, at),
     }
   }
 
@@ -96,6 +96,11 @@ export class Traces {
   }
 }
 
+/** On either side: when the clock was set back, what was long ago is in the future. */
+function isWithin(ms: number, then: number, now: number): boolean {
+  return Math.abs(now - then) <= ms
+}
+
 /** Whether a click makes a burst with those before it; it is added to them. Runs for every click: no copies. */
 function isBurst(trace: Trace, link: number, at: number): boolean {
   if (trace.clicks === undefined) {
@@ -111,6 +116,6 @@ function isBurst(trace: Trace, link: number, at: number): boolean {
   }
   return (
     clicks.length > 1 &&
-    bursts.some(({ links, withinMs }) => clicks.filter(click => at - click.at <= withinMs).length >= links)
+    bursts.some(({ links, withinMs }) => clicks.filter(click => isWithin(withinMs, click.at, at)).length >= links)
   )
 }

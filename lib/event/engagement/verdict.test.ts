@@ -111,6 +111,15 @@ test('Traces remembers HEAD and trap for their time', () => {
   assert.equal(note(30_001).afterTrap, false)
 })
 
+test('Traces takes nobody for a machine because the clock was set back', () => {
+  const traces = new Traces()
+  const hour = 3_600_000
+  traces.noteHead('1', hour)
+  traces.note('1', 1, true, hour, true)
+  const { afterHead, afterTrap, burst } = traces.note('1', 2, true, 0, false)
+  assert.deepEqual({ afterHead, afterTrap, burst }, { afterHead: false, afterTrap: false, burst: false })
+})
+
 test('Traces remembers half as many messages as it may at least, and no more than those', () => {
   const traces = new Traces(20)
   const repeat = (message: number) => traces.note(String(message), 1, false, 0, false).repeat
