@@ -27,12 +27,14 @@ import {
 } from '../lib/pipeline/running-state.ts'
 import { ChildFailed, Supervisor } from '../lib/pipeline/supervisor.ts'
 import { flag, listOf, oneOf, option, path } from '../lib/process/option.ts'
-import { endProcess, identify, isAlive } from '../lib/process/process-identity.ts'
+import { endProcess, identify, isAlive, type ProcessIdentity } from '../lib/process/process-identity.ts'
 import { Asked, readSettings, SettingsError } from '../lib/process/settings.ts'
 import { StartError } from '../lib/process/start-error.ts'
 
 const root = resolve(fileURLToPath(import.meta.url), '../..')
 const childStopMs = 12_000
+/** How long a supervisor may take from its lock to its record. */
+const recordedMsMax = 2_000
 
 const program = {
   name: 'pipeline' as const,
@@ -200,8 +202,8 @@ async function main(argv: readonly string[]): Promise<number> {
     try {
       lock = await lockDirectory(runDir)
     } catch (error) {
-      const first = readRunningState(stateFile)?.supervisor
-      if (!(error instanceof StartError) || !first || !isAlive(first)) throw error
+      const first = error instanceof StartError ? await recordedSupervisor() : undefined
+      if (!first) throw error
       say(`mta-tracking is being started already, by process ${first.pid}.`)
       return 0
     }
@@ -217,6 +219,17 @@ async function main(argv: readonly string[]): Promise<number> {
       forgetRunningState(stateFile)
       await lock.release()
     }
+  }
+
+  /** Who has the folder; it is recorded a moment after it has the lock. */
+  async function recordedSupervisor(): Promise<ProcessIdentity | undefined> {
+    const deadline = performance.now() + recordedMsMax
+    do {
+      const supervisor = readRunningState(stateFile)?.supervisor
+      if (supervisor && isAlive(supervisor)) return supervisor
+      await new Promise(resolve => setTimeout(resolve, 50))
+    } while (performance.now() < deadline)
+    return undefined
   }
 
   async function superviseAlone(stopping: AbortSignal, made: (supervisor: Supervisor) => void): Promise<number> {
