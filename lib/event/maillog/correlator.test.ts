@@ -381,6 +381,17 @@ test('Correlator keeps to a bound that was made smaller since its state was save
   assert.equal(small.correlator.counts.evicted, 2)
 })
 
+test('Correlator tells a UUID that was inherited from that of the message-id, also after a restart', () => {
+  const run = (lab: Lab, restart: boolean) => {
+    lab.read(client(a), messageId(a, u1), `${b}: client=x[192.0.2.1], orig_queue_id=${a}, orig_client=x[192.0.2.1]`)
+    if (restart) lab.restart()
+    const u3 = '33333333-3333-4333-8333-333333333333'
+    return lab.read(messageId(b, u2), header(b, u3), active(b, ''), sent(b)).events
+  }
+  assert.deepEqual(run(new Lab(), false), ['2222 delivered r@x 250'])
+  assert.deepEqual(run(new Lab(), true), ['2222 delivered r@x 250'])
+})
+
 test('Correlator takes up nothing of a state that is not all right', () => {
   const saved = [...new Lab().read(...open(a, u1)).correlator.save()]
   const [header, message] = saved as [string, string]

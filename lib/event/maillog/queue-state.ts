@@ -35,10 +35,10 @@ interface SavedMessage {
   q: string
   s?: number
   t: number
-  /** UUID and its rank, UUID in the message-id where that is another. */
+  /** UUID and its rank, UUID in the message-id: 1 where it is the same. */
   u?: string
   k?: number
-  m?: string
+  m?: string | 1
   /** Null sender, notification. */
   z?: 1
   n?: 1
@@ -220,7 +220,7 @@ export class QueueState {
       s: ids.serialOf(slot),
       t: ids.touchedS(slot) * 1000,
       ...(uuid !== undefined && { u: uuid, k: ids.rank(slot) }),
-      ...(messageId !== undefined && messageId !== uuid && { m: messageId }),
+      ...(messageId !== undefined && { m: messageId === uuid ? (1 as const) : messageId }),
       ...(ids.hasNullSender(slot) && { z: 1 as const }),
       ...(ids.isNotification(slot) && { n: 1 as const }),
       ...((client[0] !== 0 || client[1] !== 0) && { c: client }),
@@ -233,7 +233,9 @@ export class QueueState {
 
   #restore(slot: number, saved: SavedMessage): void {
     const { ids } = this
-    const messageId = saved.m ?? (saved.k === uuidRank.messageId ? saved.u : undefined)
+    // Earlier versions did not tell one that was inherited from the message's own.
+    const { m = saved.s === undefined && saved.k === uuidRank.messageId ? 1 : undefined } = saved
+    const messageId = m === 1 ? saved.u : m
     if (messageId !== undefined && findUuid(messageId, 0, messageId.length)) ids.setMessageIdUuid(slot, foundUuid)
     if (saved.u !== undefined && findUuid(saved.u, 0, saved.u.length)) ids.setUuid(slot, foundUuid, saved.k ?? 0)
     if (saved.z) ids.setNullSender(slot)
