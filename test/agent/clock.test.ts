@@ -10,6 +10,8 @@ import { agentUnderTest, deliveryLines, missing, root } from './agent-under-test
 
 const [library] = globSync('/usr/lib/*/faketime/libfaketime.so.1')
 const batchAgeMs = sized(1_000, 5_000)
+/** By how much a deadline may be missed: the short form runs beside others, and a clock that is believed costs hours. */
+const lateMsMax = sized(20_000, 500)
 
 test(
   'a clock that is set forward or back, in a batch and in a backoff: deadlines hold, nothing spins, nothing is lost',
@@ -49,21 +51,21 @@ test(
       setClock(offset)
       await until(`the batch, with ${offset}`, () => missing(agent.endpoint, written).length === 0)
       const waitedMs = performance.now() - waitsFromMs
-      assert.ok(waitedMs <= batchAgeMs + 1_000, `${Math.round(waitedMs)} ms with ${offset}`)
+      assert.ok(waitedMs <= batchAgeMs + lateMsMax, `${Math.round(waitedMs)} ms with ${offset}`)
       // While a refused batch waits for its next try.
       const requests = agent.endpoint.requests.length
       agent.endpoint.answer = () => (agent.endpoint.requests.length === requests + 1 ? { status: 503 } : undefined)
       appendFileSync(agent.logPath, deliveryLines(written++))
       await until('the refusal', () => agent.endpoint.requests.length > requests)
       setClock(offset.startsWith('-') ? '+0' : '-2h')
-      await until('the next try', () => missing(agent.endpoint, written).length === 0, 3_000)
+      await until('the next try', () => missing(agent.endpoint, written).length === 0, 2_000 + lateMsMax)
       const [refused, again] = agent.endpoint.requests.slice(requests)
       assert.ok(again!.atMs - refused!.atMs >= 790, 'one second less 20 %')
     }
     const { cpuSeconds } = processUsage(running.pid)!
     await new Promise(resolve => setTimeout(resolve, 2_000))
     const spent = processUsage(running.pid)!.cpuSeconds - cpuSeconds
-    assert.ok(spent < 0.5, `${spent} CPU seconds in two that were idle`)
+    assert.ok(spent < 1, `${spent} CPU seconds in two that were idle`)
     assert.equal(agent.endpoint.events.length, written)
     const year = new Date().getUTCFullYear() - 1
     assert.match(running.output.stdout, new RegExp(`"time":"${year}-`), 'the clock was set')
