@@ -12,6 +12,7 @@ import { Health } from '../../lib/process/health.ts'
 import { EventConsumer, type QueuedEvent } from '../../lib/queue/event-consumer.ts'
 import { EventProducer, type EventProducerOptions, type PushOutcome } from '../../lib/queue/event-producer.ts'
 import { startProcess, until, type StartedProcess } from '../support/process.ts'
+import { sized } from '../support/soak.ts'
 
 /** What every process hands to the queue, each time anew; with what was logged. */
 export function hooks(redisUrl: string) {
@@ -127,13 +128,18 @@ export async function takeSome(consumer: EventConsumer, safe: ReadonlyMap<string
 }
 
 /** Takes events and has them done with until all of `safe` have come, now or before; each as it was pushed. */
-export async function expectAll(consumer: EventConsumer, safe: ReadonlyMap<string, TrackingEvent>, timeoutMs = 15_000) {
+export async function expectAll(
+  consumer: EventConsumer,
+  safe: ReadonlyMap<string, TrackingEvent>,
+  timeoutMs = sized(15_000, 180_000),
+) {
   const missing = () => [...safe.keys()].filter(id => arrivals.get(safe)?.has(id) !== true)
   return until(
     'all events to come out of the queue',
     async () => {
       const came = await takeSome(consumer, safe)
-      return missing().length === 0 && came
+      // Looking at each takes long in the long form; it is worth it once there are enough.
+      return (arrivals.get(safe)?.size ?? 0) >= safe.size && missing().length === 0 && came
     },
     timeoutMs,
     0,
