@@ -18,6 +18,7 @@ import {
   sayIfChanged,
   sendSample,
 } from '../lib/pipeline/commands.ts'
+import { sizeOf } from '../lib/pipeline/log-tail.ts'
 import { planPipeline, supervisable } from '../lib/pipeline/plan.ts'
 import {
   forgetRunningState,
@@ -25,6 +26,7 @@ import {
   type RunningState,
   writeRunningState,
 } from '../lib/pipeline/running-state.ts'
+import { childStopMs, supervisorStopMs } from '../lib/pipeline/stop-time.ts'
 import { ChildFailed, Supervisor } from '../lib/pipeline/supervisor.ts'
 import { flag, listOf, oneOf, option, path } from '../lib/process/option.ts'
 import { endProcess, identify, isAlive, type ProcessIdentity } from '../lib/process/process-identity.ts'
@@ -32,7 +34,6 @@ import { Asked, readSettings, SettingsError } from '../lib/process/settings.ts'
 import { StartError } from '../lib/process/start-error.ts'
 
 const root = resolve(fileURLToPath(import.meta.url), '../..')
-const childStopMs = 12_000
 /** How long a supervisor may take from its lock to its record. */
 const recordedMsMax = 2_000
 
@@ -43,7 +44,7 @@ const program = {
 
   start     start everything and stay in the foreground; Ctrl-C or SIGTERM stops it (the default)
   status    what runs, where it listens and how it is; exits 0 when all is well, 3 when nothing runs, 4 when something is not well
-  stop      finish what was accepted and stop
+  stop      finish what was accepted and stop; what does not end within 12 s is killed
   reload    have every process open its log and read its keys anew (SIGHUP)
   sample    send a sample mail through the wrapper
 
@@ -69,6 +70,13 @@ processes stand there (node cmd/wrapper.ts --help lists the wrapper's) or in the
 const ownConfig = join(root, 'config', 'mta-tracking.yaml')
 const defaultConfig = existsSync(ownConfig) ? ownConfig : join(root, 'config', 'mta-tracking.example.yaml')
 
+/** What keeps files from being written, whoever wants to, and what to do. */
+const remedies = {
+  ENOSPC: 'the disk is full; make room and call it again',
+  EDQUOT: "the user's quota is used up; make room and call it again",
+  EROFS: 'its file system is mounted read-only; mend that, or choose another --state-dir',
+} as const
+
 // The terminal may be closed; what runs goes on.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 try {
@@ -87,6 +95,9 @@ try {
       `start.sh: ${file ?? 'a process of the pipeline'} is another user's (${code}): call it as the user that started it`,
     )
     process.exitCode = 1
+  } else if (code !== undefined && isNoRoom(code)) {
+    console.error(`start.sh: ${file ?? 'a file of --state-dir'} can't be written (${code}): ${remedies[code]}`)
+    process.exitCode = 1
   } else throw error
 }
 
@@ -100,6 +111,12 @@ async function main(argv: readonly string[]): Promise<number> {
   const stoppedMark = join(runDir, 'stopped')
   const configFile = resolve(settings.config ?? defaultConfig)
   const say = settings.quiet ? () => undefined : (text: string) => console.log(text)
+  /** How this pipeline is called, and not another one on this machine. */
+  const call = [
+    './start.sh',
+    ...(settings.config === undefined ? [] : ['--config', settings.config]),
+    ...(stateDir === join(root, 'var') ? [] : ['--state-dir', settings.stateDir]),
+  ].join(' ')
   const recorded = readRunningState(stateFile)
   const running = recorded !== undefined && isAlive(recorded.supervisor) ? recorded : undefined
 
@@ -123,7 +140,7 @@ async function main(argv: readonly string[]): Promise<number> {
     case 'status': {
       if (!running) return tellNotRunning()
       const well = await printStatus(running, say)
-      sayIfChanged(running, configFile, say)
+      sayIfChanged(running, configFile, call, say)
       return well ? 0 : 4
     }
     case 'sample':
@@ -165,7 +182,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 
   function tellNotRunning(): number {
-    say('mta-tracking is not running. Start it with ./start.sh')
+    say(`mta-tracking is not running. Start it with ${call}`)
     return 3
   }
 
@@ -173,14 +190,13 @@ async function main(argv: readonly string[]): Promise<number> {
     say('mta-tracking is running already.')
     if (settings.quiet) return 0
     await printStatus(state, say)
-    sayIfChanged(state, configFile, say)
+    sayIfChanged(state, configFile, call, say)
     return 0
   }
 
   async function stop(): Promise<number> {
-    mkdirSync(runDir, { recursive: true })
-    writeFileSync(stoppedMark, '')
-    if (running) await endProcess(running.supervisor, 60_000)
+    markStopped()
+    if (running) await endProcess(running.supervisor, supervisorStopMs(running))
     // Nobody is to start anything while what a killed supervisor left is ended.
     const lock = await lockDirectory(runDir)
     // Its last word, when it had to be killed.
@@ -189,6 +205,17 @@ async function main(argv: readonly string[]): Promise<number> {
     await lock.release()
     say(running ? 'mta-tracking has stopped.' : 'mta-tracking was not running.')
     return 0
+  }
+
+  /** For `--unless-stopped`. A full disk keeps nobody from stopping what fills it. */
+  function markStopped(): void {
+    try {
+      mkdirSync(runDir, { recursive: true })
+      writeFileSync(stoppedMark, '')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EACCES') throw error
+      console.error(`start.sh: ${(error as Error).message}: --unless-stopped will start it again`)
+    }
   }
 
   /** Runs everything until it is told to end. One supervisor a folder: two would give one Redis folder to two servers. */
@@ -241,7 +268,8 @@ async function main(argv: readonly string[]): Promise<number> {
       makeLinkKeys(keys, root)
       say(`made link keys in ${keys}: keep a copy in a safe place`)
     }
-    const wrong = await checkSettings(planned, root)
+    const wrong = await checkSettings(planned, root, { stopping })
+    if (stopping.aborted) return 0
     for (const reason of wrong) console.error(reason)
     if (wrong.length > 0) return 2
     const report = (text: string) => console.error(`${new Date().toISOString()} ${text}`)
@@ -256,7 +284,7 @@ async function main(argv: readonly string[]): Promise<number> {
       const state = readRunningState(stateFile)
       if (state && !settings.quiet && !stopping.aborted) {
         await printStatus(state, say)
-        say(tryNext(state))
+        say(tryNext(state, call))
       }
       // Tells the call with --detach that waits for it. That may be gone (Ctrl-C while it waited), which without a
       // callback would be an error that ends us and leaves the children alone.
@@ -272,6 +300,10 @@ async function main(argv: readonly string[]): Promise<number> {
       await supervisor.stop()
     }
   }
+}
+
+function isNoRoom(code: string): code is keyof typeof remedies {
+  return Object.hasOwn(remedies, code)
 }
 
 /** @throws {SettingsError} also for a file that is no YAML, with the way to stop what runs all the same */
@@ -295,7 +327,7 @@ async function endChildren(state: RunningState | undefined): Promise<void> {
 async function startDetached(logFile: string, quiet: boolean): Promise<number> {
   mkdirSync(resolve(logFile, '..'), { recursive: true })
   const output = openSync(logFile, 'a')
-  const before = readFileSync(logFile).length
+  const before = sizeOf(logFile)
   const args = process.argv.slice(2).filter(word => word !== '--detach' && word !== '-detach')
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url), ...args, '--no-detach'], {
     cwd: root,
@@ -307,27 +339,34 @@ async function startDetached(logFile: string, quiet: boolean): Promise<number> {
     child.once('exit', code => done(code ?? 1))
   })
   const said = readFileSync(logFile).subarray(before)
-  if (exitCode !== 0) process.stderr.write(said)
+  if (exitCode !== 0) process.stderr.write(said.length > 0 ? said : wordless(logFile, exitCode))
   else if (!quiet) process.stdout.write(said)
   if (child.connected) child.disconnect()
   child.unref()
   return exitCode
 }
 
-function tryNext(state: RunningState): string {
+/** What is said for a start that failed and could not write why, as on a full disk. */
+function wordless(logFile: string, exitCode: number): string {
+  return `start.sh: the start failed (exit code ${exitCode}) and left no reason in ${logFile}: is the disk full (ENOSPC)?\n`
+}
+
+/** @param call how this pipeline is called */
+function tryNext(state: RunningState, call: string): string {
   const page = addressOf(state, 'console')
   const commands = [
     ...(addressOf(state, 'wrapper') === undefined
       ? []
-      : [['./start.sh sample', 'send a sample mail through the wrapper']]),
+      : [[`${call} sample`, 'send a sample mail through the wrapper']]),
     ...(page === undefined ? [] : [[page, 'see it arrive, open it, follow a link, see the events']]),
-    ['./start.sh status', 'how everything is'],
-    ['./start.sh stop', process.send ? 'stop it' : 'stop it; here Ctrl-C does the same'],
+    [`${call} status`, 'how everything is'],
+    [`${call} stop`, process.send ? 'stop it' : 'stop it; here Ctrl-C does the same'],
   ]
+  const width = Math.max(...commands.map(([command = '']) => command.length))
   return [
     '',
     'Try next:',
-    ...commands.map(([command = '', what = '']) => `  ${command.padEnd(30)} ${what}`),
+    ...commands.map(([command = '', what = '']) => `  ${command.padEnd(width)}  ${what}`),
     `Settings: ${state.configFile}`,
   ].join('\n')
 }

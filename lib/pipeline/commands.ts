@@ -39,13 +39,29 @@ export function installMissing(plan: PipelinePlan, root: string): boolean {
   )
 }
 
+/** How long a process may take to judge its settings, in milliseconds: it reads a few files. */
+const checkMsDefault = 30_000
+
+/** Beside the plan and the checkout. */
+export interface CheckOptions {
+  /** Ends what is under way; what it comes to is then of no use. */
+  readonly stopping?: AbortSignal
+  /** How long a process may take. 30 s. */
+  readonly checkMs?: number
+}
+
 /**
  * Has every process judge its settings before any is started. Changes nothing: while there are no link keys, it judges
  * with some that it throws away.
  * @returns what is wrong, a line each; empty when all is good
  */
-export async function checkSettings(plan: PipelinePlan, root: string): Promise<string[]> {
+export async function checkSettings(
+  plan: PipelinePlan,
+  root: string,
+  { stopping, checkMs = checkMsDefault }: CheckOptions = {},
+): Promise<string[]> {
   const run = promisify(execFile)
+  const limits = { timeout: checkMs, killSignal: 'SIGKILL', ...(stopping && { signal: stopping }) } as const
   const keysMissing = plan.linkKeysFile !== undefined && !existsSync(plan.linkKeysFile)
   const dir = keysMissing ? mkdtempSync(join(tmpdir(), 'mta-tracking-')) : undefined
   try {
@@ -56,10 +72,12 @@ export async function checkSettings(plan: PipelinePlan, root: string): Promise<s
       .map(async child => {
         const env = { ...process.env, ...child.env, ...keys }
         try {
-          await run(child.command, [...child.args, '--check'], { cwd: root, env })
+          await run(child.command, [...child.args, '--check'], { cwd: root, env, ...limits })
           return ''
         } catch (error) {
-          const { stderr, message } = error as Error & { stderr?: string }
+          const { stderr, message, killed } = error as Error & { stderr?: string; killed?: boolean }
+          if (killed)
+            return `${child.name}: no word on its settings within ${checkMs / 1000} s: does a file that they name hang?`
           return (stderr || message).trim()
         }
       })
@@ -86,11 +104,14 @@ export async function printStatus(state: RunningState, say: Say): Promise<boolea
   return well
 }
 
-/** Says when the configuration is not the one that runs. */
-export function sayIfChanged(state: RunningState, configFile: string, say: Say): void {
+/**
+ * Says when the configuration is not the one that runs.
+ * @param call how this pipeline is called
+ */
+export function sayIfChanged(state: RunningState, configFile: string, call: string, say: Say): void {
   const changedAt = statSync(configFile, { throwIfNoEntry: false })?.mtimeMs ?? 0
   if (configFile === state.configFile && changedAt <= state.startedAt) return
-  say(`${configFile} has changed since: ./start.sh --check looks at it, ./start.sh stop and ./start.sh apply it.`)
+  say(`${configFile} has changed since: ${call} --check looks at it, ${call} stop and ${call} apply it.`)
 }
 
 /** Where others connect to, of a process that runs: `HOST:PORT` or a URL; undefined when it is not among those. */

@@ -9,9 +9,11 @@ import { endProcess, identify, type ProcessIdentity } from '../process/process-i
 import { probe } from './health-probe.ts'
 import { lastReason, sizeOf } from './log-tail.ts'
 import type { ChildPlan, PipelinePlan } from './plan.ts'
+import { childStopMs } from './stop-time.ts'
 import { forgetRunningState, type RunningChild, writeRunningState } from './running-state.ts'
 
-const upMsMax = 60_000
+/** How long a child may take to be up. */
+const upMsDefault = 60_000
 /** What works but complains (its Redis or MTA is away) is given this long to become well before the next is started. */
 const degradedMsMax = 5_000
 const probeEveryMs = 100
@@ -19,7 +21,6 @@ const backoffMsMin = 1_000
 const backoffMsMax = 30_000
 /** Having run this long, a child that dies counts as dying for the first time. */
 const steadyMs = 60_000
-const stopMsMax = 12_000
 
 /** A child did not come up; the message says which, why and where its log is. */
 export class ChildFailed extends Error {
@@ -50,6 +51,8 @@ export interface SupervisorOptions {
   readonly stateFile: string
   /** Takes one line for people whenever something happens. */
   readonly report: (line: string) => void
+  /** How long a child may take to be up, in milliseconds. A minute. */
+  readonly upMsMax?: number
 }
 
 export class Supervisor {
@@ -76,7 +79,8 @@ export class Supervisor {
 
   /**
    * Starts every child, each when the one before it is up.
-   * @throws {ChildFailed} when one ends or is not up within a minute; the others are still running then
+   * @throws {ChildFailed} when one ends or is not up within a minute; the others are still running then. A Redis that
+   *   loads its data is waited for: gigabytes take minutes.
    */
   async start(): Promise<void> {
     this.#record()
@@ -101,7 +105,7 @@ export class Supervisor {
     for (const child of this.#children.toReversed()) {
       clearTimeout(child.again)
       const identity = identityOf(child)
-      if (identity) await endProcess(identity, stopMsMax)
+      if (identity) await endProcess(identity, childStopMs)
     }
     forgetRunningState(this.#options.stateFile)
   }
@@ -153,21 +157,34 @@ export class Supervisor {
     this.#options.report(`${name} ended (${why}); starting it again in ${waitMs / 1000} s; log: ${logFile}`)
     child.again = setTimeout(() => {
       this.#launch(child)
-      void this.#untilUp(child).then(
-        () => this.#options.report(`${name} is up again`),
-        () => undefined,
-      )
+      void this.#untilUpAgain(child)
     }, waitMs)
+  }
+
+  /** What is alive and not up is waited for: others need it, and there is nobody to give it up for. */
+  async #untilUpAgain(child: Child): Promise<void> {
+    while (child.process !== undefined && !this.#stopping) {
+      try {
+        await this.#untilUp(child)
+        if (child.isUp) this.#options.report(`${child.plan.name} is up again`)
+        return
+      } catch (error) {
+        // Of one that has ended `#ended` has told, and starts it again.
+        if (child.process !== undefined) this.#options.report((error as Error).message)
+      }
+    }
   }
 
   /** Until it is well, or has been up for a while and still complains. */
   async #untilUp(child: Child): Promise<void> {
     const { plan } = child
-    const deadline = performance.now() + upMsMax
+    const { upMsMax = upMsDefault } = this.#options
+    let deadline = performance.now() + upMsMax
     for (;;) {
       if (this.#stopping) return
       if (child.process === undefined) {
-        throw new ChildFailed(`${plan.name} could not be started: ${child.end}; log: ${plan.logFile}`)
+        const hint = hintFor(child, this.#options.plan.configFile)
+        throw new ChildFailed(`${plan.name} could not be started: ${child.end}; log: ${plan.logFile}${hint}`)
       }
       const { state, trouble } = await probe(plan, child.process.pid)
       if (state === 'ok') break
@@ -175,8 +192,14 @@ export class Supervisor {
         this.#options.report(`${plan.name} is up, but not all is well: ${trouble}`)
         break
       }
-      if (performance.now() > deadline)
-        throw new ChildFailed(`${plan.name} is not up after a minute: ${trouble}; log: ${plan.logFile}`)
+      if (performance.now() > deadline) {
+        // It comes to an end with that, however long it takes.
+        const isLoading = plan.name === 'redis' && state === 'starting'
+        if (!isLoading)
+          throw new ChildFailed(`${plan.name} is not up after ${upMsMax / 1000} s: ${trouble}; log: ${plan.logFile}`)
+        this.#options.report(`${plan.name} is not up yet: it ${trouble}; log: ${plan.logFile}`)
+        deadline = performance.now() + upMsMax
+      }
       await new Promise(resolve => setTimeout(resolve, probeEveryMs))
     }
     child.isUp = true
@@ -200,6 +223,12 @@ export class Supervisor {
       this.#unrecorded = true
     }
   }
+}
+
+/** Where to give an option that the reason names: a child takes none from the command line of the pipeline. */
+function hintFor({ plan, end }: Child, configFile: string): string {
+  const option = /--([a-z][a-z-]+)/.exec(end)?.[1]
+  return option === undefined ? '' : `\n(--${option} is the setting ${option} of ${plan.name} in ${configFile})`
 }
 
 function identityOf({ process: running }: Child): ProcessIdentity | undefined {

@@ -1,8 +1,8 @@
 /** Processes known for sure: a pid alone is soon another's. */
 import { readFileSync } from 'node:fs'
 
-/** How long a process that was killed may take to be gone; one that hangs in the kernel is not waited for any longer. */
-const killMsMax = 5_000
+/** How long a process that was killed may take to be gone, in milliseconds; one that hangs in the kernel is not waited for any longer. */
+export const killMsMax = 5_000
 
 export interface ProcessIdentity {
   readonly pid: number

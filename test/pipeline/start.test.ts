@@ -1,6 +1,6 @@
 /** `./start.sh` with a configuration of the test's own: free ports, own state folder. */
 import assert from 'node:assert/strict'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -9,6 +9,7 @@ import type { RunningState } from '../../lib/pipeline/running-state.ts'
 import { isAlive, type ProcessIdentity } from '../../lib/process/process-identity.ts'
 import { TestPipeline, type StartResult } from '../support/pipeline.ts'
 import { until } from '../support/process.ts'
+import { smallDisk } from '../support/small-disk.ts'
 
 let pipeline: TestPipeline
 
@@ -43,6 +44,8 @@ test('start --detach brings everything up; again, it starts nothing twice', () =
   for (const name of ['redis', 'console', 'tracker', 'feeder', 'wrapper'])
     assert.match(first.stdout, new RegExp(`${name} +ok`))
   assert.ok(first.stdout.includes(pipeline.trackerUrl))
+  const call = `./start.sh --config ${pipeline.config} --state-dir ${pipeline.stateDir}`
+  assert.ok(first.stdout.includes(`${call} sample`), 'what is proposed is meant for this pipeline')
   const before = state()
   const second = start('--detach')
   assert.equal(second.status, 0)
@@ -99,6 +102,33 @@ test('stop ends every process, and cron then leaves it stopped', () => {
   assert.equal(start('status').status, 3)
 })
 
+test('stop ends every process also where it can not be noted for cron', () => {
+  start('--detach')
+  const before = state()
+  const mark = join(pipeline.stateDir, 'run', 'stopped')
+  mkdirSync(mark)
+  const stop = start('stop')
+  rmdirSync(mark)
+  assert.equal(stop.status, 0, stop.stdout + stop.stderr)
+  assert.match(stop.stderr, /^start\.sh: EISDIR.*--unless-stopped will start it again\n$/)
+  for (const process of [before.supervisor, ...childrenOf(before)]) assert.ok(!isAlive(process))
+})
+
+test('a full disk is named in one sentence', t => {
+  const disk = smallDisk('tmpfs', 1 << 20)
+  if (typeof disk === 'string') {
+    t.skip(disk)
+    return
+  }
+  t.after(() => disk.unmount())
+  disk.fill()
+  for (const words of [[], ['--detach']]) {
+    const { status, stderr } = start('--state-dir', join(disk.dir, 'state'), ...words)
+    assert.equal(status, 1, stderr)
+    assert.match(stderr, /^start\.sh: .*\bENOSPC\b.*\n$/)
+  }
+})
+
 test('in the foreground SIGTERM ends it well', async () => {
   start('stop')
   const foreground = await pipeline.begin()
@@ -118,6 +148,7 @@ test('a port in use is named, and nothing is left running', async () => {
   intruder.close()
   assert.equal(failed.status, 1)
   assert.ok(failed.stderr.includes(`tracker could not be started: ${host} is in use`), failed.stderr)
+  assert.ok(failed.stderr.includes(`in-hostport of tracker in ${pipeline.config}`), failed.stderr)
   assert.equal(start('status').status, 3)
 })
 

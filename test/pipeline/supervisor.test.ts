@@ -18,6 +18,7 @@ let said: string[]
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'mta-supervisor-'))
   said = []
+  upMsMax = undefined
 })
 afterEach(async () => {
   await supervisor?.stop()
@@ -26,13 +27,13 @@ afterEach(async () => {
 })
 
 async function child(name: ChildPlan['name'], state: string): Promise<ChildPlan> {
-  const port = await freePort()
+  const place = name === 'redis' ? join(dir, 'redis.sock') : String(await freePort())
   return {
     name,
     command: process.execPath,
-    args: [join(import.meta.dirname, 'pipeline-child.ts'), String(port), state],
+    args: [join(import.meta.dirname, 'pipeline-child.ts'), place, state],
     env: {},
-    health: `127.0.0.1:${port}`,
+    health: name === 'redis' ? place : `127.0.0.1:${place}`,
     listens: [],
     logFile: join(dir, `${name}.log`),
   }
@@ -42,12 +43,15 @@ const stateFile = () => join(dir, 'run', 'pipeline.json')
 const identity = (name: string) =>
   readRunningState(stateFile())?.children.find(candidate => candidate.name === name)?.identity
 
+let upMsMax: number | undefined
+
 function supervise(...children: ChildPlan[]): Promise<void> {
   supervisor = new Supervisor({
     plan: { children, configFile: '', linkKeysFile: undefined },
     root: dir,
     stateFile: stateFile(),
     report: line => said.push(line),
+    ...(upMsMax !== undefined && { upMsMax }),
   })
   return supervisor.start()
 }
@@ -90,4 +94,30 @@ test('a reload is kept from a child that is still starting, which it would kill'
   process.kill(tracker.pid, 'SIGUSR2')
   await started
   assert.equal(identity('tracker')?.pid, tracker.pid)
+})
+
+test('a Redis that loads its data is waited for, however long that takes', async () => {
+  upMsMax = 5_000
+  const plan = await child('redis', 'starting')
+  const started = supervise(plan)
+  const redis = await answering(plan)
+  await until('its time to have passed', () => said.length > 0, 20_000)
+  assert.match(said[0]!, /^redis is not up yet: it is loading its data; log: /)
+  process.kill(redis.pid, 'SIGUSR2')
+  await started
+  assert.equal(identity('redis')?.pid, redis.pid)
+})
+
+test('a child that was started again and is long in coming up is waited for', async () => {
+  upMsMax = 5_000
+  const plan = await child('tracker', 'starting')
+  const started = supervise(plan)
+  const first = await answering(plan)
+  process.kill(first.pid, 'SIGUSR2')
+  await started
+  process.kill(first.pid, 'SIGKILL')
+  const late = () => said.some(line => line.startsWith('tracker is not up after 5 s: start: not yet; log: '))
+  await until('its time to have passed', late, 30_000)
+  process.kill(identity('tracker')!.pid, 'SIGUSR2')
+  await until('it to be up again', () => said.includes('tracker is up again'), 20_000)
 })
