@@ -58,6 +58,7 @@ export function archiveOperations(dir: string, bounds: Bounds, now: () => number
     failures: (batch: string, afterLine: number, rowsMax: number): readonly FailedLine[] =>
       events.failures(batch, afterLine, rowsMax),
     sweepMails: (): Promise<void> => mails.sweep(),
+    tryWriting: (): Promise<void> => mails.tryWriting(),
     beginMail: (): string => mails.begin(),
     appendMail: (id: string, n: number, bytes: Uint8Array): Promise<void> => mails.append(id, n, bytes),
     finishMail: (id: string, n: number, last: Uint8Array, mail: MailEnvelope): Promise<void> =>

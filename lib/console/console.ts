@@ -11,8 +11,8 @@ import { mailboxLimits, serveMailbox } from './mailbox-server.ts'
 import type { ConsoleOptions } from './options.ts'
 import { StoreError } from './store-error.ts'
 
-/** How often the bounds of the database are looked after. */
-const retentionMs = 5_000
+/** How often the bounds of the database are looked after, and whether it can be written where it could not be. */
+const tendMs = 5_000
 
 /** @throws {SettingsError} when mails and events would be open to the network */
 export function validateConsole(settings: Settings<WithCommon<ConsoleOptions>>): void {
@@ -33,36 +33,46 @@ export async function startConsole(context: ProcessContext<ConsoleOptions>): Pro
   const { settings, log, health } = context
   const archive = await openArchive(settings)
   const metrics = consoleMetrics(context.metrics, () => archive.call('counts'))
+  let isTroubled = false
   const troubled = (error: Error) => {
+    isTroubled = true
     health.set(
       'database',
       `the database can't be written: ${error.message}. Check space and permissions of --data-dir.`,
     )
     log.error({ reason: error.message }, 'could not store what was received')
   }
-  const well = () => health.set('database', undefined)
+  const well = () => {
+    isTroubled = false
+    health.set('database', undefined)
+  }
 
-  const forget = async () => {
+  const tend = async () => {
     try {
       const forgotten = await archive.call('enforceBounds')
       metrics.forgotten.inc({ what: 'events' }, forgotten.events)
       metrics.forgotten.inc({ what: 'mails' }, forgotten.mails)
+      // Else health would name a disk that was full until somebody sends something.
+      if (!isTroubled) return
+      await archive.call('tryWriting')
+      well()
+      log.info('the database can be written again')
     } catch (error) {
       troubled(error as Error)
     }
   }
   await archive.call('sweepMails').catch(troubled)
-  await forget()
-  let forgetting = Promise.resolve()
+  await tend()
+  let tending = Promise.resolve()
   const timer = setInterval(() => {
-    forgetting = forgetting.then(forget)
-  }, retentionMs)
+    tending = tending.then(tend)
+  }, tendMs)
 
   const servers: { close: () => Promise<void> }[] = []
   const close = async () => {
     clearInterval(timer)
     await Promise.all(servers.map(server => server.close()))
-    await forgetting
+    await tending
     await archive.close()
   }
   try {

@@ -23,6 +23,9 @@ export interface MailWindow {
 /** What is known of a mail when its last piece is there. */
 export type MailEnvelope = Pick<MailRow, 'from' | 'to' | 'subject' | 'bytes'>
 
+/** Written to find out whether anything can be, in bytes. */
+const triedBytes = 256 * 1024
+
 const insertChunk = 'INSERT INTO mail_chunk (mail, n, bytes) VALUES (?, ?, ?)'
 
 const columns = 'id, mail_from, rcpt_to, received, subject, bytes'
@@ -50,6 +53,13 @@ export class MailStore {
   /** Removes pieces of mails that were never completed because the process ended. */
   sweep(): Promise<void> {
     return this.#run('DELETE FROM mail_chunk WHERE mail NOT IN (SELECT id FROM mail)')
+  }
+
+  /** Writes as much as a piece of a mail takes, and takes it away again. @throws Error where the disk does not take it */
+  async tryWriting(): Promise<void> {
+    // Ids begin at 1: what bears 0 is nobody's mail.
+    await this.#run('INSERT OR REPLACE INTO mail_chunk (mail, n, bytes) VALUES (0, 0, zeroblob(?))', triedBytes)
+    await this.abandon('0')
   }
 
   /** An id for a mail that begins to come in. */

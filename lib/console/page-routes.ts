@@ -43,6 +43,10 @@ export function pageRoutes(app: FastifyInstance, archive: Archive, trackingUrl: 
     const { query } = request
     const [type, messageId] = [textOf(query['type']), textOf(query['message_id'])]
     const filter = { ...(type !== undefined && { type }), ...(messageId !== undefined && { messageId }) }
+    const asked = new URLSearchParams()
+    if (type !== undefined) asked.set('type', type)
+    if (messageId !== undefined) asked.set('message_id', messageId)
+    const isFiltered = asked.size > 0
     const refreshing = query['refresh'] === '5'
     const counts = await archive.call('counts')
     const content = overview({
@@ -50,7 +54,7 @@ export function pageRoutes(app: FastifyInstance, archive: Archive, trackingUrl: 
       mails: (await archive.call('mailPage', await archive.call('mailWindow', rowsMax), rowsMax)).toReversed(),
       eventsKept: counts.events,
       mailsKept: counts.mails,
-      filter: messageId ?? type,
+      filter: isFiltered ? { shown: [...asked.values()].join(', '), query: asked.toString() } : undefined,
       refreshing,
     })
     return reply

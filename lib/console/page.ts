@@ -30,22 +30,24 @@ export interface Overview {
   readonly mails: readonly MailRow[]
   readonly eventsKept: number
   readonly mailsKept: number
-  /** Value of the filter in the address, when there is one. */
-  readonly filter: string | undefined
+  /** The filter in the address, when there is one: its values for people, and as a query. */
+  readonly filter: { readonly shown: string; readonly query: string } | undefined
   readonly refreshing: boolean
 }
 
 export function overview(view: Overview): Markup {
   const { events, mails, filter } = view
+  const here = filter === undefined ? '/' : `/?${filter.query}`
+  const refreshed = filter === undefined ? '/?refresh=5' : `${here}&refresh=5`
   return html` <nav>
       <p>
         ${counted(view.eventsKept, 'event')} and ${counted(view.mailsKept, 'mail')} kept. As data:
         <a href="/api/events?limit=1000">events</a>, <a href="/api/mailbox?limit=1000">mailbox</a>.
-        ${view.refreshing ? html`<a href="/">Stop refreshing</a>` : html`<a href="/?refresh=5">Refresh every 5 s</a>`}
+        ${view.refreshing ? html`<a href="${here}">Stop refreshing</a>` : html`<a href="${refreshed}">Refresh every 5 s</a>`}
       </p>
     </nav>
     <section>
-      <h2>${filter === undefined ? 'Latest events' : html`Events of <code>${filter}</code>`}</h2>
+      <h2>${filter === undefined ? 'Latest events' : html`Events of <code>${filter.shown}</code>`}</h2>
       ${filter === undefined ? undefined : html`<p><a href="/">All events</a></p>`}
       ${events.length === 0 ? html`<p class="none">No events yet. Open a caught mail and follow one of its links, or post a batch to <code>/api/v1/ingest/events</code>.</p>` : eventTable(events)}
     </section>
@@ -75,7 +77,7 @@ function eventTable(events: readonly EventRow[]): Markup {
               <a class="${toneOf(event.type)}" href="/?type=${encodeURIComponent(event.type)}">${event.type}</a>
             </td>
             <td data-label="Recipient" class="address">${event.recipient ?? ''}</td>
-            <td data-label="Message">
+            <td data-label="Message" class="id">
               ${event.messageId === null ? '' : html`<a href="/?message_id=${encodeURIComponent(event.messageId)}"><code>${event.messageId}</code></a>`}
             </td>
             <td data-label="Detail">${detailOf(event)}</td>
@@ -202,7 +204,7 @@ export function mailPage(view: MailView): Markup {
 }
 
 function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`
+  return `${count.toLocaleString('en')} ${what}${count === 1 ? '' : 's'}`
 }
 
 function time(unixMs: number): Markup {

@@ -58,6 +58,12 @@ test('what does not fit is refused, what was confirmed is kept, and with space i
     assert.equal((await storedEvents(it.url)).length, accepted, 'and after a crash')
     assert.equal(await post(), 200)
     assert.equal((await mail()).rejected.length, 0)
+    disk.fill()
+    await until('the disk to be full again', async () => (await post()) !== 200, 60_000, 0)
+    const healthy = async () => (await fetch(`${it.metricsUrl}/health`)).ok
+    assert.equal(await healthy(), false)
+    disk.free()
+    await until('health to say so though nobody sends anything', healthy, 30_000, 100)
   } finally {
     await it.stop()
   }

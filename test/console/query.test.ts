@@ -124,6 +124,15 @@ test('the page shows the latest, escapes everything and allows no script', async
   assert.match(page.text, /href="https:\/\/example\.com\/\?a=1&amp;b=%22%3E&quot;&gt;&lt;script&gt;/)
 })
 
+test('what refreshes keeps its filter', async () => {
+  const { text } = await get('/?type=click&message_id=a%26b')
+  assert.ok(text.includes('Events of <code>click, a&amp;b</code>'), text)
+  const [refreshed] = /href="([^"]*refresh=5)"/.exec(text)?.slice(1) ?? []
+  assert.equal(refreshed, '/?type=click&amp;message_id=a%26b&amp;refresh=5')
+  const refreshing = await get(refreshed.replaceAll('&amp;', '&'))
+  assert.ok(refreshing.text.includes('<a href="/?type=click&amp;message_id=a%26b">Stop refreshing</a>'))
+})
+
 test('the page stands texts that are no Unicode, NULs and times at the edge', async () => {
   const odd = '\\ud800\\u0000\\u202e\\u2028<'
   const line = event('click', 'ID', { rcpt_to: 'x', user_agent: 'x' }).replaceAll(/"(?:ID|x)"/g, `"${odd}"`)
