@@ -41,7 +41,7 @@ const retryMs = 1_000
  * How long `put` waits for more to come along, in milliseconds. A command for each record costs the wrapper a tenth of
  * its CPU; a process that is killed loses what it put within this time.
  */
-const gatherMs = 10
+const gatherMs = 20
 
 export class RecordStore {
   #connection!: PartitionedRedis

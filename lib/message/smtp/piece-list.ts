@@ -50,6 +50,8 @@ export class PieceList {
 
 /** Joined pieces are about this long, in bytes. */
 const joinedBytes = 64 * 1024
+/** From this length on a copy costs more than a place of its own in the system call. */
+const largeBytes = 8 * 1024
 
 /** The same bytes in few pieces: small neighbours are joined, large pieces stay as they are. */
 export function joinSmall(pieces: readonly Buffer[]): readonly Buffer[] {
@@ -64,6 +66,12 @@ export function joinSmall(pieces: readonly Buffer[]): readonly Buffer[] {
     bytes = 0
   }
   for (const [at, piece] of pieces.entries()) {
+    if (piece.length >= largeBytes) {
+      join(at)
+      out.push(piece)
+      from = at + 1
+      continue
+    }
     if (bytes + piece.length > joinedBytes) join(at)
     bytes += piece.length
   }
