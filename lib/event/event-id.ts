@@ -19,7 +19,7 @@ export function randomEventId(): string {
 
 /**
  * The id of something that may be read again, such as a log line or an accounting record: the same source text gives
- * the same id, in every process and after every restart. First 63 bits of SHA-256.
+ * the same id, in every process and after every restart. The first 64 bits of SHA-256 without the highest.
  */
 export function derivedEventId(source: string | Uint8Array): string {
   return (hash('sha256', source, 'buffer').readBigUInt64BE(0) & mask63).toString()

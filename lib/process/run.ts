@@ -4,8 +4,9 @@
  *
  * - `--help` and `--version` print and exit 0; a bad setting prints one line and exits 2 (1 with `--check`);
  * - a start that fails (port in use, unreadable file) logs one line and exits 1;
- * - SIGHUP reopens the log and calls what was registered with `onReload`;
- * - SIGTERM and SIGINT finish what was accepted and exit 0; what is not done after 9 s is abandoned with exit 1.
+ * - SIGHUP reopens the log and calls what was registered with `onReload`; what fails of it is the health cause `reload`;
+ * - SIGTERM and SIGINT finish what was accepted and exit 0; what is not done after 9 s is abandoned with exit 1;
+ * - where what runs fails by itself, what was accepted is finished as well, with exit 1.
  */
 import { readFileSync } from 'node:fs'
 import { collectDefaultMetrics, Registry } from 'prom-client'
@@ -26,15 +27,18 @@ export interface ProcessContext<Table extends OptionTable> {
   readonly health: Health
   /** Aborted when the process is asked to stop. */
   readonly stopping: AbortSignal
-  /** Registers what SIGHUP does beyond reopening the log. */
+  /** Registers what SIGHUP does beyond reopening the log; what it throws is told to log and health. */
   onReload: (reload: () => void | Promise<void>) => void
 }
 
 /** What a started process hands back. */
 export interface Running {
-  /** Settles when the process has come to its end by itself, as at the end of its input. Absent: it runs until stopped. */
+  /**
+   * Settles when the process has come to its end by itself, as at the end of its input. Absent: it runs until stopped.
+   * Rejects when it can't go on; that is told once, so `close` need not tell it again.
+   */
   readonly done?: Promise<void>
-  /** Finishes what was accepted and frees what is held. Called once. */
+  /** Finishes what was accepted and frees what is held. Called once, also when `done` has rejected. */
   close: () => Promise<void>
 }
 
@@ -99,11 +103,7 @@ export async function run<Table extends OptionTable>(
   process.once('uncaughtException', fatal).once('unhandledRejection', fatal)
   process.on('SIGHUP', () => {
     reopen()
-    for (const reload of reloads) {
-      void (async () => reload())().catch((error: unknown) => {
-        log.error({ reason: (error as Error).message }, 'reload failed, going on as before')
-      })
-    }
+    void reloadAll(reloads, log, health)
   })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort(signal))
   let abandoned: NodeJS.Timeout | undefined
@@ -117,6 +117,13 @@ export async function run<Table extends OptionTable>(
   stop.signal.addEventListener('abort', allowForStop, { once: true })
 
   let failure = 'not started'
+  const failed = (error: unknown) => {
+    const expected = error instanceof StartError || error instanceof SettingsError
+    if (expected && program.logTo && common.logfile === undefined) {
+      process.stderr.write(`${program.name}: ${error.message}\n`)
+    } else log.fatal(expected ? { reason: error.message } : { err: error }, failure)
+    process.exitCode = 1
+  }
   let metricsServer
   try {
     // Asked before the process does its work, it must not say that all is well.
@@ -143,21 +150,28 @@ export async function run<Table extends OptionTable>(
       if (stop.signal.aborted) resolve()
       stop.signal.addEventListener('abort', () => resolve(), { once: true })
     })
-    await Promise.race([stopped, running.done ?? stopped])
+    await Promise.race([stopped, running.done ?? stopped]).catch(failed)
     if (stop.signal.aborted) log.info({ signal: String(stop.signal.reason) }, 'stopping')
     allowForStop()
     await running.close()
   } catch (error) {
-    const expected = error instanceof StartError || error instanceof SettingsError
-    if (expected && program.logTo && common.logfile === undefined) {
-      process.stderr.write(`${program.name}: ${error.message}\n`)
-    } else log.fatal(expected ? { reason: error.message } : { err: error }, failure)
-    process.exitCode = 1
+    failed(error)
   }
   await metricsServer?.close()
   clearTimeout(abandoned)
   // Whatever still holds the event loop by now is not worth waiting for; the exit code stands.
   setTimeout(() => process.exit(), 500).unref()
+}
+
+/** Each by itself: what can't be had anew must not keep the others from it. */
+async function reloadAll(reloads: readonly (() => void | Promise<void>)[], log: Logger, health: Health): Promise<void> {
+  const outcomes = await Promise.allSettled(reloads.map(async reload => reload()))
+  const reasons = outcomes.flatMap(outcome =>
+    outcome.status === 'rejected' ? [(outcome.reason as Error).message] : [],
+  )
+  for (const reason of reasons) log.error({ reason }, 'reload failed, going on as before')
+  const trouble = `${reasons.join('; ')}: what was read before stays in force`
+  health.set('reload', reasons.length > 0 ? trouble : undefined)
 }
 
 /**

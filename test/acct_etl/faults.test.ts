@@ -1,9 +1,11 @@
 /** acct_etl driven as PowerMTA drives it, while it, its input or Redis fails. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readdir, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
-import { freePort, type StartedProcess, until } from '../support/process.ts'
+import { freePort, type StartedProcess, startProcess, until } from '../support/process.ts'
 import { sized } from '../support/soak.ts'
 import { delivered, header, messageId, type Rig, setUp } from './rig.ts'
 
@@ -283,4 +285,23 @@ test('an input file that is none is one clear line', async () => {
     assert.equal((await etl.exited).code, 1)
     assert.ok(etl.output.stdout.includes(`--infile ${path} can't be read (${why}): check`), etl.output.stdout)
   }
+})
+
+test('an input that breaks is told once, what came before is stored, and the spill is let go of', async () => {
+  const source = createServer()
+  await new Promise<void>(resolve => source.listen(0, '127.0.0.1', resolve))
+  const { port } = source.address() as AddressInfo
+  const came = once(source, 'connection') as Promise<[Socket]>
+  const words = ['cmd/acct_etl.ts', `--redis-url=${rig.redis.url}`, `--spill-dir=${rig.spillDir}`]
+  const etl = await startProcess('bash', ['-c', `exec node "$@" </dev/tcp/127.0.0.1/${port}`, '-', ...words])
+  const [socket] = await came
+  source.close()
+  socket.on('error', () => undefined)
+  socket.write(`${header}\n${delivered(0, 100)}`)
+  await stored(range(0, 100))
+  socket.resetAndDestroy()
+  assert.equal((await etl.exited).code, 1)
+  assert.equal(etl.output.stdout.split('"level":"fatal"').length, 2, etl.output.stdout)
+  assert.match(etl.output.stdout, /ECONNRESET[^]*"record":100,[^]*"msg":"ended"/)
+  assert.ok(!(await readdir(join(rig.spillDir, 'records'))).includes('lock'))
 })

@@ -14,6 +14,7 @@ await run({
     'hang-close': option(flag, { help: 'Never close.', default: 'false' }),
     throw: option(flag, { help: 'Throw when started.', default: 'false' }),
     end: option(flag, { help: 'End by itself.', default: 'false' }),
+    break: option(flag, { help: 'Find out that it can not go on.', default: 'false' }),
     flood: option(flag, { help: 'Log a lot; a line on standard error tells that it lives.', default: 'false' }),
     processes: option(integer(1, 64), { help: 'Processes, each of which counts itself.', default: '1' }),
     'api-key': option(text, { help: 'A secret.', secret: true }),
@@ -42,6 +43,7 @@ await run({
     log.info({ pid: process.pid }, 'started')
     return {
       ...(settings.end && { done: Promise.resolve() }),
+      ...(settings.break && { done: Promise.reject(new Error('the source is gone')) }),
       close: async () => {
         if (settings.hangClose) await new Promise(() => undefined)
         clearInterval(timer)

@@ -112,6 +112,29 @@ test('SIGHUP opens the log anew and reloads; a reload that fails changes nothing
   assert.equal(it.output.stdout, '')
 })
 
+test('health says that a reload failed, until one succeeds', async () => {
+  const port = await freePort()
+  const it = await started(`--metrics-hostport=127.0.0.1:${port}`)
+  const reload = async () => {
+    const before = it.output.stdout.split('"reloaded"').length
+    it.kill('SIGHUP')
+    await until('the reload', () => it.output.stdout.split('"reloaded"').length > before)
+    const answer = await fetch(`http://127.0.0.1:${port}/health`)
+    return ((await answer.json()) as { reasons: unknown }).reasons
+  }
+  assert.deepEqual(await reload(), {})
+  assert.deepEqual(await reload(), { reload: 'bad file: what was read before stays in force' })
+  assert.deepEqual(await reload(), {})
+  assert.equal((await it.stop()).code, 0)
+})
+
+test('what breaks by itself is told once, closed, and ends with 1', async () => {
+  const it = await start('--break')
+  assert.equal((await it.exited).code, 1)
+  assert.equal(it.output.stdout.split('the source is gone"').length, 2, it.output.stdout)
+  assert.match(it.output.stdout, /"ended by a failure"[^]*"closed"/)
+})
+
 test('a log that can not be opened anew is gone on with', async () => {
   const logs = join(dir, 'logs')
   mkdirSync(logs)

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { connect as connectTls } from 'node:tls'
+import { urlUnitsMax } from '../../lib/link/url-code.ts'
 import { newMessageId } from '../../lib/record/message-id.ts'
 import { freePort, startProcess, until, waitForPort, type StartedProcess } from '../support/process.ts'
 import { queuedEngagements } from '../support/queued-events.ts'
@@ -101,7 +102,7 @@ interface Got {
 function get(path: string, from: string, headers: Record<string, string> = {}): Promise<Got> {
   return new Promise((resolve, reject) => {
     const options = { port, host: '127.0.0.1', localAddress: from, path, headers, agent: false as const }
-    const asked = request({ ...options, rejectUnauthorized: false, maxHeaderSize: 65_536 }, answer => {
+    const asked = request({ ...options, rejectUnauthorized: false, maxHeaderSize: 131_072 }, answer => {
       const chunks: Buffer[] = []
       answer.on('data', (chunk: Buffer) => chunks.push(chunk))
       answer.once('end', () =>
@@ -120,6 +121,14 @@ test('the example says what the tests below rely on', () => {
   assert.match(example, /listen 443 ssl http2;/)
   assert.match(example, /--trusted-proxies 127\.0\.0\.1/)
   assert.match(example, /proxy_set_header X-Forwarded-For \$remote_addr;/)
+})
+
+test('the longest URL that a link can hold passes nginx', async () => {
+  const start = 'https://example.com/?q='
+  const url = start + '日'.repeat(urlUnitsMax - start.length)
+  const { status, location = '' } = await get(tracker.path({ messageId: newMessageId(Date.now()), url }), '127.0.0.3')
+  assert.equal(status, 302)
+  assert.equal(decodeURI(location), url)
 })
 
 test('links and pixels work through nginx, and the client is the one that came to it', async () => {

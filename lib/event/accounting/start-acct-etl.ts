@@ -101,7 +101,8 @@ export async function startAcctEtl(context: Context): Promise<Running> {
   return {
     done: drained(),
     close: async () => {
-      await loaded
+      // That the input could not be read to its end is told already; what came before is stored all the same.
+      await loaded.catch(() => undefined)
       await sink.close()
       await producer?.close()
       await rejected.flush()

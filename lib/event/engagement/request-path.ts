@@ -1,6 +1,6 @@
 /** What the path of a request asks for. */
 
-/** Longest request target that is looked at, in bytes. A token for a URL of 4 KiB takes about 5.6 KiB. */
+/** Longest request target that is looked at, in bytes: the longest token, 8,000 characters, below a path. */
 export const pathBytesMax = 8192
 
 /** A token is one path segment of base64url; `=` pads those of the older format. */

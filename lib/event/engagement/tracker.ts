@@ -42,14 +42,8 @@ export async function startTracker(context: Context): Promise<Running> {
     throw new StartError((error as Error).message)
   }
   context.onReload(() => {
-    try {
-      loaded = load(settings, files)
-      health.set('reload', undefined)
-      log.info({ signingKey: loaded.keys.signing.id }, 'keys read anew')
-    } catch (error) {
-      health.set('reload', `${(error as Error).message}; what was read before stays in force`)
-      throw error
-    }
+    loaded = load(settings, files)
+    log.info({ signingKey: loaded.keys.signing.id }, 'keys read anew')
   })
 
   const number = siblingNumber()

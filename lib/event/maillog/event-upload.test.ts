@@ -4,6 +4,7 @@ import pino from 'pino'
 import { Registry } from 'prom-client'
 import { until } from '../../../test/support/process.ts'
 import { MemoryFileSystem } from '../../../test/support/memory-file-system.ts'
+import { DeadLettersFull } from '../upload/dead-letters.ts'
 import { SegmentLog, type Damage } from '../../durable/segment-log.ts'
 import { Health } from '../../process/health.ts'
 import type { ApiEvent } from './api-event.ts'
@@ -17,7 +18,8 @@ const eventOf = (n: number): ApiEvent => ({
   recipient: 'a@example.com',
 })
 
-async function setUp() {
+/** @param refuses whether the service refuses every event, and no dead letter has room */
+async function setUp(refuses = false) {
   const disk = new MemoryFileSystem()
   const damages: Damage[] = []
   const pending = await SegmentLog.open({
@@ -36,11 +38,16 @@ async function setUp() {
     uploader: {
       upload: async events => {
         sent.push(...events.map(event => event.message_id))
-        return { accepted: [...events], refused: [], unsent: [], batches: [] }
+        const refused = refuses ? events.map(item => ({ item, reason: 'HTTP 400' })) : []
+        return { accepted: refuses ? [] : [...events], refused, unsent: [], batches: [] }
       },
       stop: () => undefined,
     },
-    deadLetters: { append: async () => assert.fail('no event is refused') },
+    deadLetters: {
+      append: async () => {
+        throw new DeadLettersFull('the folder holds all that it may')
+      },
+    },
     batchEvents: 10,
     batchAgeMs: 5,
     log: pino({}, { write: (line: string) => lines.push(line) }),
@@ -97,5 +104,14 @@ describe('EventUpload', () => {
       [1],
     )
     await upload.close(1_000)
+  })
+  it('says what to do when the dead letters are full, and names no option that the agent does not have', async () => {
+    const { pending, health, upload, add } = await setUp(true)
+    await add(1)
+    upload.start()
+    const said = await until('health to say so', () => health.report().reasons['dead-letters'])
+    assert.equal(said, 'the folder holds all that it may: look at them and move some away; uploading waits for it')
+    await upload.close(1_000)
+    assert.equal(pending.firstSeq, 1, 'nothing was let go of')
   })
 })

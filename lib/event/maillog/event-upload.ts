@@ -227,8 +227,10 @@ export class EventUpload {
         return true
       } catch (error) {
         const reason = (error as Error).message
-        health.set('dead-letters', `${reason}; uploading waits for it`)
-        if (!isTold && !(error instanceof DeadLettersFull)) log.error({ reason }, 'dead letters can not be written')
+        const isFull = error instanceof DeadLettersFull
+        const remedy = isFull ? ': look at them and move some away' : ''
+        health.set('dead-letters', `${reason}${remedy}; uploading waits for it`)
+        if (!isTold && !isFull) log.error({ reason }, 'dead letters can not be written')
         isTold = true
         if (this.#stop.signal.aborted) return false
         await this.#sleep(deadLetterRetryMs)

@@ -16,7 +16,7 @@ export interface DeadLetter {
   readonly raw: string
 }
 
-/** The folder has reached its bound. */
+/** The folder has reached its bound. Its message says what is; what to do is the process's to say. */
 export class DeadLettersFull extends Error {
   override readonly name = 'DeadLettersFull'
 }
@@ -64,9 +64,7 @@ export class DeadLetters {
     // Asked each time: other processes write here, and people tidy up.
     const used = await this.#bytesUsed()
     if (used + bytes.length > this.#bytesMax) {
-      throw new DeadLettersFull(
-        `${this.#dir} holds ${used} bytes of dead letters, ${this.#bytesMax} are allowed: replay or remove some, or raise --dead-letter-max-bytes`,
-      )
+      throw new DeadLettersFull(`${this.#dir} holds ${used} bytes of dead letters, ${this.#bytesMax} are allowed`)
     }
     const name = `dead-letters-${at.slice(0, 10)}.${this.#writer}${suffix}`
     const { O_APPEND, O_CREAT, O_RDWR } = constants

@@ -331,8 +331,10 @@ export class Feeder {
         break
       } catch (error) {
         const reason = (error as Error).message
-        health.set('dead-letters', reason)
-        if (!(error instanceof DeadLettersFull)) log.error({ reason }, 'dead letters not written, trying again')
+        const isFull = error instanceof DeadLettersFull
+        const remedy = isFull ? ': replay or remove some, or raise --dead-letter-max-bytes' : ''
+        health.set('dead-letters', `${reason}${remedy}`)
+        if (!isFull) log.error({ reason }, 'dead letters not written, trying again')
         if (this.#stopping) {
           this.#return(dead)
           return

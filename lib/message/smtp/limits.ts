@@ -27,7 +27,7 @@ export interface RelayLimits {
   readonly messageMs: number
   /** Commands refused by the wrapper itself, without a message accepted in between. Passed: 421 4.7.0. */
   readonly errorsMax: number
-  /** Commands that lead nowhere (NOOP, RSET, HELP, VRFY) without a message accepted in between. Passed: 421 4.7.0. */
+  /** Commands that lead nowhere (NOOP, RSET) without a message accepted in between. Passed: 421 4.7.0. */
   readonly idleCommandsMax: number
   /** Failed AUTH attempts of a connection. Passed: 421 4.7.0. */
   readonly authFailuresMax: number
