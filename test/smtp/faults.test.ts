@@ -325,16 +325,22 @@ describe('a client that goes away', () => {
     assert.equal(sink.commands.filter(command => command === 'RSET').length, 2)
   })
 
+  /** A client whose message is upstream; the reply to it is what `answer` is told. */
+  async function atFinalDot(send: (client: Peer) => void) {
+    const { promise, resolve: answer } = Promise.withResolvers<string>()
+    sink.misbehave = command => (command === '.' ? promise : undefined)
+    const client = await Peer.connect(rig.port)
+    await greet(client)
+    for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA']) await client.ask(command)
+    send(client)
+    await until('the message to be upstream', () => sink.commands.at(-1) === '.')
+    return { client, answer }
+  }
+
   for (const last of ['', 'QUIT\r\n']) {
     test(`closes its side after the message${last && ' and QUIT'}: it is answered`, async () => {
       await start()
-      let answer: (reply: string) => void = () => undefined
-      sink.misbehave = command => (command === '.' ? new Promise<string>(resolve => (answer = resolve)) : undefined)
-      const client = await Peer.connect(rig.port)
-      await greet(client)
-      for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA']) await client.ask(command)
-      client.socket.end(`${mail}${last}`)
-      await until('the message to be upstream', () => sink.commands.at(-1) === '.')
+      const { client, answer } = await atFinalDot(it => it.socket.end(`${mail}${last}`))
       answer('250 2.0.0 queued')
       assert.equal(await client.closed(), `250 2.0.0 queued\r\n${last && '221 2.0.0 Bye\r\n'}`)
       await until('the session to end', () => rig.server.sessions === 0)
@@ -354,13 +360,7 @@ describe('a client that goes away', () => {
 
   test('before the reply to its message: the message is delivered once', async () => {
     await start()
-    let answer: (reply: string) => void = () => undefined
-    sink.misbehave = command => (command === '.' ? new Promise<string>(resolve => (answer = resolve)) : undefined)
-    const client = await Peer.connect(rig.port)
-    await greet(client)
-    for (const command of ['MAIL FROM:<a@b.test>', 'RCPT TO:<c@d.test>', 'DATA']) await client.ask(command)
-    client.say(mail)
-    await until('the message to be upstream', () => sink.commands.at(-1) === '.')
+    const { client, answer } = await atFinalDot(it => it.say(mail))
     client.socket.resetAndDestroy()
     await until('the session to end', () => rig.server.sessions === 0)
     answer('250 ok')
