@@ -2,13 +2,13 @@
  * What was seen of the messages whose links were followed last. Kept in the memory of one process and bounded, so it
  * is a hint: what another process saw, or what happened before a restart, is not in it.
  */
+import { Fingerprint } from './fingerprint.ts'
+import { RecentRows } from './recent-rows.ts'
 
-/**
- * Messages that are remembered: at least the last ones of half as many. One with five links clicked takes about 850 bytes.
- */
+/** Messages that are remembered with their clicks: at least the last ones of half as many. With the links, 6 MB. */
 const messagesMax = 50_000
-/** Links remembered of one message; those beyond are never taken for repeats. */
-const linksMax = 64
+/** Links by which repeats are known, for each of those messages. */
+const linksPerMessage = 2
 
 /** How long after a HEAD request a GET of the same message counts as the same machine's. */
 const headMs = 10_000
@@ -19,9 +19,6 @@ const bursts = [
   { links: 2, withinMs: 1000 },
   { links: 3, withinMs: 5000 },
 ] as const
-
-/** Links of which the last click is remembered, for bursts: more say nothing new. */
-const clicksMax = 8
 
 export interface Seen {
   /** The same message and link was asked for before. */
@@ -34,29 +31,24 @@ export interface Seen {
   readonly burst: boolean
 }
 
-/** A link of a message and when it was clicked last. */
-interface Click {
-  readonly link: number
-  at: number
-}
+// Numbers of a message's row: two times, then the links clicked last, newest first, each its number and its time.
+const headAt = 0
+const trapAt = 1
+const clicksAt = 2
+/** Links of which the last click is remembered: more add nothing to a burst. */
+const clicksMax = 3
+const rowWidth = clicksAt + 2 * clicksMax
 
-/** There are many of them: what most messages never need is made when it is needed. */
-interface Trace {
-  /** Few enough for a list. */
-  links: number[] | undefined
-  clicks: Click[] | undefined
-  headAt: number | undefined
-  trapAt: number | undefined
-}
-
+/** Runs for every request: makes no object but its answer. */
 export class Traces {
-  readonly #generationMax: number
-  // Two generations: in one map the oldest message can't be found but by passing all that were forgotten before it.
-  #young = new Map<string, Trace>()
-  #old = new Map<string, Trace>()
+  readonly #links: RecentRows
+  readonly #messages: RecentRows
+  readonly #message = new Fingerprint()
+  readonly #link = new Fingerprint()
 
   constructor(max = messagesMax) {
-    this.#generationMax = max / 2
+    this.#links = new RecentRows(linksPerMessage * max, 0)
+    this.#messages = new RecentRows(max, rowWidth)
   }
 
   /**
@@ -65,57 +57,59 @@ export class Traces {
    * @param click whether people follow it, in contrast to a pixel
    */
   note(messageId: string, link: number, click: boolean, at: number, trap: boolean): Seen {
-    const trace = this.#touch(messageId)
-    const repeat = trace.links?.includes(link) === true
-    if (trace.links === undefined) trace.links = [link]
-    else if (!repeat && trace.links.length < linksMax) trace.links.push(link)
-    if (trap) trace.trapAt = at
+    const { high, low } = this.#message.ofText(messageId)
+    const pair = this.#link.ofPair(this.#message, link)
+    const repeat = this.#links.find(pair.high, pair.low) >= 0
+    if (!repeat) this.#links.add(pair.high, pair.low)
+    let row = this.#messages.find(high, low)
+    if (row < 0) {
+      if (!click) return repeat ? seenBefore : nothingSeen
+      row = this.#messages.add(high, low)
+    }
+    const { values } = this.#messages
+    if (trap) values[row + trapAt] = at
     return {
       repeat,
-      burst: click && isBurst(trace, link, at),
-      afterHead: trace.headAt !== undefined && isWithin(headMs, trace.headAt, at),
-      afterTrap: trace.trapAt !== undefined && isWithin(trapMs, trace.trapAt, at),
+      burst: click && isBurst(values, row + clicksAt, link, at),
+      afterHead: isWithin(headMs, values[row + headAt]!, at),
+      afterTrap: isWithin(trapMs, values[row + trapAt]!, at),
     }
   }
 
   /** Notes a HEAD request for a link of a message. */
   noteHead(messageId: string, at: number): void {
-    this.#touch(messageId).headAt = at
-  }
-
-  #touch(messageId: string): Trace {
-    let trace = this.#young.get(messageId)
-    if (trace) return trace
-    trace = this.#old.get(messageId) ?? { links: undefined, clicks: undefined, headAt: undefined, trapAt: undefined }
-    if (this.#young.size >= this.#generationMax) {
-      this.#old = this.#young
-      this.#young = new Map()
-    }
-    this.#young.set(messageId, trace)
-    return trace
+    const { high, low } = this.#message.ofText(messageId)
+    let row = this.#messages.find(high, low)
+    if (row < 0) row = this.#messages.add(high, low)
+    this.#messages.values[row + headAt] = at
   }
 }
+
+export const nothingSeen: Seen = { repeat: false, burst: false, afterHead: false, afterTrap: false }
+const seenBefore: Seen = { ...nothingSeen, repeat: true }
 
 /** On either side: when the clock was set back, what was long ago is in the future. */
 function isWithin(ms: number, then: number, now: number): boolean {
   return Math.abs(now - then) <= ms
 }
 
-/** Whether a click makes a burst with those before it; it is added to them. Runs for every click: no copies. */
-function isBurst(trace: Trace, link: number, at: number): boolean {
-  if (trace.clicks === undefined) {
-    trace.clicks = [{ link, at }]
-    return false
+/** Puts a click before those that are remembered from `first` on, and says whether it makes a burst with them. */
+function isBurst(values: Float64Array, first: number, link: number, at: number): boolean {
+  let place = first
+  const last = first + 2 * (clicksMax - 1)
+  while (place < last && values[place] !== link) place += 2
+  for (; place > first; place -= 2) {
+    values[place] = values[place - 2]!
+    values[place + 1] = values[place - 1]!
   }
-  const { clicks } = trace
-  const known = clicks.find(click => click.link === link)
-  if (known) known.at = at
-  else {
-    if (clicks.length === clicksMax) clicks.shift()
-    clicks.push({ link, at })
+  values[first] = link
+  values[first + 1] = at
+  for (const { links, withinMs } of bursts) {
+    let count = 0
+    for (place = first; place <= last; place += 2) {
+      if (isWithin(withinMs, values[place + 1]!, at)) count++
+    }
+    if (count >= links) return true
   }
-  return (
-    clicks.length > 1 &&
-    bursts.some(({ links, withinMs }) => clicks.filter(click => isWithin(withinMs, click.at, at)).length >= links)
-  )
+  return false
 }

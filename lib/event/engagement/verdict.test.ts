@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Verdict } from '../event.ts'
 import { newMessageId } from '../../record/message-id.ts'
-import { Traces, type Seen } from './traces.ts'
+import type { Seen } from './traces.ts'
 import { judge, type Circumstances } from './verdict.ts'
 
 const stamped = 1_700_000_000_000
@@ -70,63 +70,3 @@ const cases: readonly [why: string, circumstances: Partial<Circumstances>, verdi
 for (const [why, circumstances, verdict] of cases) {
   test(`judge: ${why}`, () => assert.deepEqual(judge({ ...human, ...circumstances }), verdict))
 }
-
-test('Traces knows a repeat by message and link', () => {
-  const traces = new Traces()
-  const note = (message: string, link: number) => traces.note(message, link, true, 0, false).repeat
-  assert.equal(note('1', 7), false)
-  assert.equal(note('1', 7), true)
-  assert.equal(note('2', 7), false)
-  assert.equal(note('1', 8), false)
-  assert.equal(note('1', 8), true)
-})
-
-test('Traces sees clicks faster than a human', () => {
-  const clicks = (...times: number[]) => {
-    const traces = new Traces()
-    return times.map((at, link) => traces.note('1', link, true, at, false).burst)
-  }
-  assert.deepEqual(clicks(0, 1000), [false, true])
-  assert.deepEqual(clicks(0, 1001), [false, false])
-  assert.deepEqual(clicks(0, 2000, 4000), [false, false, true])
-  assert.deepEqual(clicks(0, 2501, 5002), [false, false, false])
-})
-
-test('Traces takes the same link twice, and pixels, for no burst', () => {
-  const traces = new Traces()
-  for (const at of [0, 10, 20]) assert.equal(traces.note('1', 1, true, at, false).burst, false)
-  for (const at of [0, 10, 20]) assert.equal(traces.note('1', at, false, at, false).burst, false)
-})
-
-test('Traces remembers HEAD and trap for their time', () => {
-  const traces = new Traces()
-  const note = (at: number, trap = false) => traces.note('1', 1, true, at, trap)
-  assert.equal(note(0).afterHead, false)
-  traces.noteHead('1', 0)
-  assert.equal(note(10_000).afterHead, true)
-  assert.equal(note(10_001).afterHead, false)
-  assert.equal(note(20_000).afterTrap, false)
-  assert.equal(note(20_000, true).afterTrap, true)
-  assert.equal(note(30_000).afterTrap, true)
-  assert.equal(note(30_001).afterTrap, false)
-})
-
-test('Traces takes nobody for a machine because the clock was set back', () => {
-  const traces = new Traces()
-  const hour = 3_600_000
-  traces.noteHead('1', hour)
-  traces.note('1', 1, true, hour, true)
-  const { afterHead, afterTrap, burst } = traces.note('1', 2, true, 0, false)
-  assert.deepEqual({ afterHead, afterTrap, burst }, { afterHead: false, afterTrap: false, burst: false })
-})
-
-test('Traces remembers half as many messages as it may at least, and no more than those', () => {
-  const traces = new Traces(20)
-  const repeat = (message: number) => traces.note(String(message), 1, false, 0, false).repeat
-  for (let message = 0; message < 1000; message++) {
-    assert.equal(repeat(message), false)
-    for (let back = 0; back < Math.min(message, 9); back++) assert.equal(repeat(message - back), true)
-  }
-  const known = Array.from({ length: 1000 }, (_, back) => 999 - back).filter(repeat)
-  assert.ok(known.length >= 10 && known.length <= 20, `${known.length} are known`)
-})
