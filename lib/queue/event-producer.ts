@@ -18,7 +18,7 @@ import { EventSpill } from './event-spill.ts'
 import { appendEntries } from './grouped-write.ts'
 import { partitionKeys, partitionOf } from './partition.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
-import { answered, redisReason } from './redis.ts'
+import { answered, inOneWrite, redisReason } from './redis.ts'
 
 /** Where a pushed event is: in Redis, on disk, or nowhere because both refused it. */
 export type PushOutcome = 'queued' | 'spilled' | 'dropped'
@@ -133,14 +133,22 @@ export class EventProducer {
   /** Settles, never rejects, within about 250 ms. */
   push(event: TrackingEvent): Promise<PushOutcome> {
     const { promise, resolve } = Promise.withResolvers<PushOutcome>()
-    const pushed: Pushed = { messageId: event.messageId, json: JSON.stringify(event), settle: resolve }
+    this.pushThen(event, resolve)
+    return promise
+  }
+
+  /**
+   * As `push`, for thousands a second: without a promise each.
+   * @param settle called once, after this has returned; throws nothing
+   */
+  pushThen(event: TrackingEvent, settle: (outcome: PushOutcome) => void): void {
+    const pushed: Pushed = { messageId: event.messageId, json: JSON.stringify(event), settle }
     if (this.#isClosed || !this.#isTaking || this.#waiting.length >= waitingMax) {
       this.#spillOne(pushed)
-      return promise
+      return
     }
     this.#waiting.push(pushed)
     this.#schedule()
-    return promise
   }
 
   /** Finishes what was pushed, then gives up connection and spill; idempotent. */
@@ -212,23 +220,22 @@ export class EventProducer {
       else byPartition.set(partition, [item])
     }
     const failures: unknown[] = []
-    await Promise.all(
-      Array.from(byPartition, async ([partition, items]) => {
-        try {
-          await answered(
-            appendEntries(
-              redis,
-              partitionKeys(partition).events,
-              items.map(({ json }) => json),
-            ),
-          )
-        } catch (error) {
-          failures.push(error)
-          return settle(items, false)
-        }
-        return settle(items, true)
-      }),
-    )
+    const send = async ([partition, items]: [number, Item[]]) => {
+      try {
+        await answered(
+          appendEntries(
+            redis,
+            partitionKeys(partition).events,
+            items.map(({ json }) => json),
+          ),
+        )
+      } catch (error) {
+        failures.push(error)
+        return settle(items, false)
+      }
+      return settle(items, true)
+    }
+    await Promise.all(inOneWrite(redis, () => Array.from(byPartition, send)))
     return failures
   }
 
@@ -239,12 +246,17 @@ export class EventProducer {
   }
 
   #spillOne({ json, settle }: Pushed): void {
+    let isSettled = false
+    const settleOnce = (outcome: PushOutcome) => {
+      if (!isSettled) settle(outcome)
+      isSettled = true
+    }
     void this.#spill
-      .put(json, () => settle('dropped'))
+      .put(json, () => settleOnce('dropped'))
       .then(isSafe => {
         const outcome = isSafe ? 'spilled' : 'dropped'
         this.#pushedTotal.inc({ outcome })
-        settle(outcome)
+        settleOnce(outcome)
       })
   }
 

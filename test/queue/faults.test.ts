@@ -5,6 +5,7 @@ import { after, afterEach, before, describe, it } from 'node:test'
 import { join } from 'node:path'
 import type { TrackingEvent } from '../../lib/event/event.ts'
 import { StartError } from '../../lib/process/start-error.ts'
+import { EventSpill } from '../../lib/queue/event-spill.ts'
 import { RecordStore } from '../../lib/record/record-store.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { until } from '../support/process.ts'
@@ -154,6 +155,28 @@ describe('the queue, when Redis fails', () => {
     await expectAll(consumer, safe)
     assert.equal(outcomes.dropped, 0)
     await until('health', () => ours.health.report().status === 'ok')
+  })
+
+  it('tells once where an event is, also when the disk took longer than anybody waits', async t => {
+    const disk = Promise.withResolvers<void>()
+    // As one that hangs and then goes on.
+    t.mock.method(EventSpill.prototype, 'put', async (_: string, onImpatience: () => void) => {
+      await Promise.resolve()
+      onImpatience()
+      await disk.promise
+      return true
+    })
+    const ours = hooks('redis://127.0.0.1:1')
+    const { producer } = await openProducer(ours)
+    const told: string[] = []
+    producer.pushThen(newEvent(), outcome => told.push(outcome))
+    assert.deepEqual(told, [])
+    await until('the answer not to wait', () => told.length > 0)
+    disk.resolve()
+    await until('the event to be on disk', async () => {
+      return (await metric(ours.metrics, 'test_events_pushed_total', { outcome: 'spilled' })) === 1
+    })
+    assert.deepEqual(told, ['dropped'])
   })
 
   it('drops and says so when Redis is away and the spill is full', async () => {

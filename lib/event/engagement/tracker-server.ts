@@ -36,8 +36,8 @@ const reading = { optimizeEmptyRequests: true }
 export interface TrackerServerHooks {
   /** Total: never throws. */
   readonly decide: (request: TrackerRequest) => Decision
-  /** Settles when the event is in safe hands or lost for good; never rejects, never takes long. */
-  readonly record: (event: EngagementEvent) => Promise<unknown>
+  /** Calls `done` once, later, when the event is in safe hands or lost for good; never throws, never takes long. */
+  readonly record: (event: EngagementEvent, done: () => void) => void
   /** Called when the answer is handed to the socket. */
   readonly answered: (decision: Decision, request: TrackerRequest, seconds: number) => void
   readonly failed: (error: unknown) => void
@@ -98,12 +98,7 @@ export async function serveTracker(
       }
     }
     if (decision.event === undefined) finish()
-    else {
-      void hooks.record(decision.event).then(finish, (error: unknown) => {
-        hooks.failed(error)
-        finish()
-      })
-    }
+    else hooks.record(decision.event, finish)
   }
 
   await listen(server, at, reusePort)

@@ -63,9 +63,9 @@ export async function startTracker(context: Context): Promise<Running> {
     const server = await listening(settings.inHostport, () =>
       serveTracker(settings.inHostport, settings.processes > 1, {
         decide: request => decide(request, Date.now(), loaded.keys, loaded.policy, memory),
-        record: event => {
+        record: (event, done) => {
           counted.event(event.type)
-          return producer.push(event)
+          producer.pushThen(event, done)
         },
         answered: (decision, request, seconds) => {
           counted.answered(decision.answer.kind, seconds)
