@@ -5,16 +5,25 @@ const mask63 = 2n ** 63n - 1n
 
 // Random bytes are taken from the system a page at a time: a call per event costs more than the event.
 const pool = { bytes: Buffer.alloc(0), next: 0 }
+/** Taken for an id: 48 bits for the digits before the last nine, 32 for those. */
+const bytesPerId = 10
+const lastDigits = 1e9
+/** How many numbers the digits before can be without passing 2^63. */
+const firstCount = Number(2n ** 63n / BigInt(lastDigits))
 
-/** An id for something that happens now and can't happen again, such as an open. */
+/**
+ * An id for something that happens now and can't happen again, such as an open: one of some 2^63, all as likely. Made of
+ * two numbers, for arithmetic beyond 2^53 takes as long as a good part of a request.
+ */
 export function randomEventId(): string {
-  if (pool.next + 8 > pool.bytes.length) {
-    pool.bytes = randomBytes(4096)
+  if (pool.next + bytesPerId > pool.bytes.length) {
+    pool.bytes = randomBytes(512 * bytesPerId)
     pool.next = 0
   }
-  const id = pool.bytes.readBigUInt64BE(pool.next) & mask63
-  pool.next += 8
-  return id.toString()
+  const first = Math.floor((pool.bytes.readUIntBE(pool.next, 6) / 2 ** 48) * firstCount)
+  const last = Math.floor((pool.bytes.readUInt32BE(pool.next + 6) / 2 ** 32) * lastDigits)
+  pool.next += bytesPerId
+  return first === 0 ? String(last) : `${first}${String(lastDigits + last).slice(1)}`
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import { randomEventId } from '../event-id.ts'
 import type { EngagementEvent, Geo, Verdict } from '../event.ts'
+import type { Writable } from './writable.ts'
 import type { LinkKeys } from '../../link/keys.ts'
 import { decodeLegacyToken } from '../../link/legacy-token.ts'
 import { trapLinkName, type TrackedLink } from '../../link/link.ts'
@@ -25,7 +26,7 @@ import { Landings } from './landings.ts'
 import { confirmPage, revokedPage, unsubscribedPage, unsubscribePage } from './page.ts'
 import { isPixel } from './pixel-action.ts'
 import { asksForRobots, pathBytesMax, tokenOf } from './request-path.ts'
-import { Traces, type Seen } from './traces.ts'
+import { nothingSeen, Traces, type Seen } from './traces.ts'
 import { formBytesMax, isOneClick } from './unsubscribe-form.ts'
 import { UserAgents } from './user-agent.ts'
 import { userAgentText } from './user-agent-text.ts'
@@ -104,17 +105,14 @@ export function decide(
   const reads = method === 'GET' || method === 'HEAD'
   if (!reads && method !== 'POST') return { answer: methodNotAllowed(`${readMethods}, POST`), refused: 'method' }
   if (target.length > pathBytesMax) return { answer: pathTooLong, refused: 'path' }
-  if (asksForRobots(target)) {
+  const token = tokenOf(target, policy.pathPrefix)
+  if (token === undefined) {
+    if (!asksForRobots(target)) return { answer: notFound, refused: 'path' }
     return reads ? { answer: robots } : onlyRead
   }
-  const token = tokenOf(target, policy.pathPrefix)
-  if (token === undefined) return { answer: notFound, refused: 'path' }
   const verdict = verifyToken(token, keys)
   const asked: Asked = { request, now, policy, memory }
-  if (verdict.ok) {
-    const { link, keyId } = verdict
-    return { ...follow(link, asked), keyId }
-  }
+  if (verdict.ok) return follow(verdict.link, verdict.keyId, asked)
   // Only what is not a link of ours at all may be one of the older format.
   if (verdict.reason === 'malformed' && policy.legacyLinks !== 'off') {
     const legacy = decodeLegacyToken(token)
@@ -127,24 +125,24 @@ export function decide(
   }
 }
 
-function follow(link: TrackedLink, asked: Asked): Decision {
+function follow(link: TrackedLink, keyId: string, asked: Asked): Decision {
   const { now, memory } = asked
   const { method } = asked.request
-  if (link.action === 'list_unsubscribe') return unsubscribe(link, asked)
-  if (method === 'POST') return onlyRead
+  if (link.action === 'list_unsubscribe') return { ...unsubscribe(link, asked), keyId }
+  if (method === 'POST') return { ...onlyRead, keyId }
   const click = !isPixel(link.action)
   const landing = click && link.url !== undefined ? memory.landings.of(link.url) : undefined
   const answer = click ? landing?.answer : pixel
-  if (answer === undefined) return { answer: notFound, refused: 'target' }
+  if (answer === undefined) return { answer: notFound, refused: 'target', keyId }
   if (method === 'HEAD') {
     // No engagement: browsers and mail programs don't ask this way. What asked is remembered as a machine.
     memory.traces.noteHead(link.messageId, now)
-    return { answer }
+    return { answer, keyId }
   }
   const trap = link.linkName === trapLinkName
   const number = (landing?.checksum ?? 0) ^ actions.indexOf(link.action)
   const seen = memory.traces.note(link.messageId, number, click, now, trap)
-  return { answer, event: judgedEvent(link, asked, seen, trap) }
+  return { answer, event: judgedEvent(link, asked, seen, trap), keyId }
 }
 
 /** RFC 8058: only the POST unsubscribes. Mail services send it from machines, so nothing is judged. */
@@ -181,8 +179,6 @@ function followLegacy(link: TrackedLink, asked: Asked): Decision {
   // What was seen before is left alone: a stranger must not be able to cast doubt on a message's signed links.
   return { answer, event: judgedEvent(link, asked, nothingSeen, false) }
 }
-
-const nothingSeen: Seen = { repeat: false, burst: false, afterHead: false, afterTrap: false }
 
 /** The event with its verdict. */
 function judgedEvent(link: TrackedLink, asked: Asked, seen: Seen, trap: boolean): EngagementEvent {
@@ -226,16 +222,18 @@ function eventOf(
   const ip = keptAddress(addressOf(request, policy), policy.addressDetail)
   // Looked up by what is kept of the address, so that the place is not known better than the address.
   const geo = ip === undefined ? undefined : policy.geoOf?.(ip)
-  return {
+  // Member by member: runs for every request, and a copy of parts costs several times as much.
+  const event: Writable<EngagementEvent> = {
     id: randomEventId(),
     type: link.action,
     messageId: link.messageId,
     at: now,
-    ...(ip !== undefined && { ip }),
-    ...(userAgent !== undefined && { userAgent }),
-    ...(link.url !== undefined && { url: link.url }),
-    ...(link.linkName !== undefined && { linkName: link.linkName }),
-    ...(verdict && { verdict }),
-    ...(geo && { geo }),
   }
+  if (ip !== undefined) event.ip = ip
+  if (userAgent !== undefined) event.userAgent = userAgent
+  if (link.url !== undefined) event.url = link.url
+  if (link.linkName !== undefined) event.linkName = link.linkName
+  if (verdict) event.verdict = verdict
+  if (geo) event.geo = geo
+  return event
 }

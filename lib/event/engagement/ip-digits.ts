@@ -2,6 +2,7 @@
  * Reads addresses in their usual spelling at the price of looking at each character once: for long lists and for every
  * request. What is spelt otherwise (a zone, IPv4 within IPv6) is left to ipaddr.js.
  */
+import { hexDigit } from '../../record/hex-digit.ts'
 
 /** The number that a dotted quad stands for; -1 when the text up to `end` is none. As in `isIP`, no leading zeros. */
 export function readIpv4(text: string, end = text.length): number {
@@ -63,10 +64,4 @@ export function readIpv6Prefix(text: string, end = text.length): readonly [high:
   const high = a * 65_536 + b
   const low = c * 65_536 + d
   return high === 0 && low === 0 ? undefined : [high, low]
-}
-
-function hexDigit(code: number): number {
-  if (code >= 0x30 && code <= 0x39) return code - 0x30
-  const letter = code | 0x20
-  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1
 }

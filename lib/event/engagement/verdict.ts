@@ -6,7 +6,8 @@ import type { EngagementType, Verdict } from '../event.ts'
 import { messageIdTime } from '../../record/message-id.ts'
 import { isPixel } from './pixel-action.ts'
 import type { Seen } from './traces.ts'
-import type { UserAgent } from './user-agent.ts'
+import type { UserAgent, UserAgentRule } from './user-agent.ts'
+import type { Writable } from './writable.ts'
 
 /** Everything that the rules look at. */
 export interface Circumstances {
@@ -24,39 +25,47 @@ export interface Circumstances {
   readonly earlyClickMs: number
 }
 
-type Finding = 'prefetched' | 'proxy' | 'bot'
+/** What a rule makes of a request, and its name: the event's `reason`. */
+type Finding = Pick<Verdict, 'prefetched' | 'proxy' | 'bot'> & { readonly reason: string }
 
-interface Rule {
-  /** What the event says as `reason`. */
-  readonly reason: string
-  readonly finding: Finding
-  readonly applies: (about: Circumstances) => boolean
+const trap: Finding = { bot: true, reason: 'trap' }
+const afterTrap: Finding = { bot: true, reason: 'after-trap' }
+const appleMpp: Finding = { prefetched: true, reason: 'apple-mpp' }
+const gmailPrefetch: Finding = { prefetched: true, reason: 'gmail-prefetch' }
+const gmailProxy: Finding = { proxy: true, reason: 'gmail-proxy' }
+const yahooProxy: Finding = { proxy: true, reason: 'yahoo-proxy' }
+const noUserAgent: Finding = { bot: true, reason: 'no-user-agent' }
+const knownBot: Finding = { bot: true, reason: 'known-bot' }
+const afterHead: Finding = { bot: true, reason: 'after-head' }
+const earlyClick: Finding = { bot: true, reason: 'early-click' }
+const burst: Finding = { bot: true, reason: 'burst' }
+
+/** The first rule that applies, in the order of docs/tracker.md. */
+function findingOf(about: Circumstances): Finding | undefined {
+  const { seen } = about
+  const { machine } = about.userAgent
+  if (about.trap) return trap
+  if (seen.afterTrap && !isPixel(about.action)) return afterTrap
+  if (machine !== undefined) return findingOfMachine(machine, about)
+  if (seen.afterHead) return afterHead
+  if (isEarlyClick(about)) return earlyClick
+  return seen.burst ? burst : undefined
 }
 
-const machine = (about: Circumstances) => about.userAgent.machine
+/** What a User-Agent says by itself. A prefetch is one of an image: who says so and clicks is a machine that pretends. */
+const ofMachine: Record<UserAgentRule, { readonly pixel: Finding; readonly link: Finding }> = {
+  'apple-mpp': { pixel: appleMpp, link: knownBot },
+  'gmail-prefetch': { pixel: gmailPrefetch, link: knownBot },
+  'gmail-proxy': { pixel: gmailProxy, link: gmailProxy },
+  'yahoo-proxy': { pixel: yahooProxy, link: yahooProxy },
+  'no-user-agent': { pixel: noUserAgent, link: noUserAgent },
+  'known-bot': { pixel: knownBot, link: knownBot },
+}
 
-/** In order; the first that applies decides. */
-const verdictRules: readonly Rule[] = [
-  { reason: 'trap', finding: 'bot', applies: about => about.trap },
-  { reason: 'after-trap', finding: 'bot', applies: about => about.seen.afterTrap && !isPixel(about.action) },
-  {
-    reason: 'apple-mpp',
-    finding: 'prefetched',
-    applies: about => machine(about) === 'apple-mpp' && isPixel(about.action) && about.fromAppleRelay !== false,
-  },
-  {
-    reason: 'gmail-prefetch',
-    finding: 'prefetched',
-    applies: about => machine(about) === 'gmail-prefetch' && isPixel(about.action),
-  },
-  { reason: 'gmail-proxy', finding: 'proxy', applies: about => machine(about) === 'gmail-proxy' },
-  { reason: 'yahoo-proxy', finding: 'proxy', applies: about => machine(about) === 'yahoo-proxy' },
-  { reason: 'no-user-agent', finding: 'bot', applies: about => machine(about) === 'no-user-agent' },
-  { reason: 'known-bot', finding: 'bot', applies: about => machine(about) !== undefined },
-  { reason: 'after-head', finding: 'bot', applies: about => about.seen.afterHead },
-  { reason: 'early-click', finding: 'bot', applies: isEarlyClick },
-  { reason: 'burst', finding: 'bot', applies: about => about.seen.burst },
-]
+function findingOfMachine(machine: UserAgentRule, { action, fromAppleRelay }: Circumstances): Finding {
+  if (machine === 'apple-mpp' && fromAppleRelay === false) return knownBot
+  return isPixel(action) ? ofMachine[machine].pixel : ofMachine[machine].link
+}
 
 /** Clocks differ: a message from the future says nothing. */
 function isEarlyClick(about: Circumstances): boolean {
@@ -67,16 +76,12 @@ function isEarlyClick(about: Circumstances): boolean {
 
 /** Undefined when there is nothing to say. */
 export function judge(about: Circumstances): Verdict | undefined {
-  const rule = verdictRules.find(({ applies }) => applies(about))
+  const finding = findingOf(about)
   const { device, os } = about.userAgent
-  if (rule === undefined && !about.seen.repeat && device === undefined && os === undefined) return undefined
-  return {
-    ...(rule?.finding === 'prefetched' && { prefetched: true as const }),
-    ...(rule?.finding === 'proxy' && { proxy: true as const }),
-    ...(rule?.finding === 'bot' && { bot: true as const }),
-    ...(rule && { reason: rule.reason }),
-    ...(about.seen.repeat && { repeat: true as const }),
-    ...(device !== undefined && { device }),
-    ...(os !== undefined && { os }),
-  }
+  if (finding === undefined && !about.seen.repeat && device === undefined && os === undefined) return undefined
+  const verdict: Writable<Verdict> = finding === undefined ? {} : { ...finding }
+  if (about.seen.repeat) verdict.repeat = true
+  if (device !== undefined) verdict.device = device
+  if (os !== undefined) verdict.os = os
+  return verdict
 }
