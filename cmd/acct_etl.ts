@@ -1,6 +1,5 @@
-import { acctEtlOptions } from '../lib/event/accounting/options.ts'
-import { startAcctEtl } from '../lib/event/accounting/start-acct-etl.ts'
-import { run } from '../lib/process/run.ts'
+import '../lib/event/accounting/small-heap.ts'
+import { compiledBefore } from '../lib/process/compiled-before.ts'
 
 const manual = `
 Reads PowerMTA's accounting records and keeps what they say of each message in Redis, for the feeder.
@@ -18,4 +17,11 @@ with 0. --infile reads a moved accounting file, as often as you like: nothing is
 columns, mappings and limits in full.
 `
 
+const [{ acctEtlOptions }, { startAcctEtl }, { run }] = await compiledBefore(() =>
+  Promise.all([
+    import('../lib/event/accounting/options.ts'),
+    import('../lib/event/accounting/start-acct-etl.ts'),
+    import('../lib/process/run.ts'),
+  ]),
+)
 await run({ name: 'acct_etl', manual, options: acctEtlOptions, start: startAcctEtl })

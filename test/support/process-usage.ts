@@ -6,8 +6,6 @@ export interface ProcessUsage {
   readonly cpuSeconds: number
   /** Most memory that it ever held, in MB. */
   readonly peakMb: number
-  /** Memory at the moment without mapped files, which processes share, in MB. */
-  readonly anonymousMb: number
 }
 
 /** Undefined when the process is gone. */
@@ -16,13 +14,11 @@ export function processUsage(pid: number): ProcessUsage | undefined {
     const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? []
     const status = readFileSync(`/proc/${pid}/status`, 'latin1')
     const peak = /^VmHWM:\s+(\d+) kB/m.exec(status)?.[1]
-    const anonymous = /^RssAnon:\s+(\d+) kB/m.exec(status)?.[1]
     // Of a process that has just ended there is no memory left to tell of.
     if (peak === undefined) return undefined
     return {
       cpuSeconds: (Number(fields[11]) + Number(fields[12])) / 100,
       peakMb: Number(peak) / 1024,
-      anonymousMb: Number(anonymous) / 1024,
     }
   } catch {
     return undefined

@@ -1,0 +1,94 @@
+/** Programs that are loaded from what Node compiled of them before. */
+import assert from 'node:assert/strict'
+import { chmod, lstat, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, test } from 'node:test'
+import { startProcess } from '../support/process.ts'
+import { keepsStrippedTypes } from '../support/stripped-types.ts'
+
+interface Told {
+  readonly word: string
+  readonly pid: number
+  readonly args: readonly string[]
+  readonly flags: readonly string[]
+  readonly input: string
+  readonly compiledIn?: string
+  readonly strips: boolean
+}
+
+/** Where Node strips them each time, there is nothing to be had but the time of compiling. */
+const strips = !keepsStrippedTypes()
+const program = join(import.meta.dirname, 'compiled-program.ts')
+let dir: string
+let part: string
+let compiled: string
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'compiled-'))
+  part = join(dir, 'part.mts')
+  compiled = join(dir, `mta-tracking-compiled-${process.geteuid?.()}`)
+  await writeFile(part, "export const word: string = 'first'\n")
+})
+afterEach(() => rm(dir, { recursive: true, force: true }))
+
+async function start(env: Readonly<Record<string, string>> = {}): Promise<Told & { readonly startedPid: number }> {
+  const started = await startProcess('node', ['--no-opt', program, part, '--one', 'two words'], {
+    input: 'what was in the pipe',
+    env: { NODE_COMPILE_CACHE: undefined, TMPDIR: dir, ...env },
+  })
+  const { code } = await started.exited
+  assert.equal(code, 0, started.output.stderr)
+  assert.equal(started.output.stderr, '')
+  return { ...(JSON.parse(started.output.stdout) as Told), startedPid: started.pid }
+}
+
+test('no start runs with what strips types: pid, arguments, flags and input are as given', async () => {
+  for (const word of ['first', 'first', 'changed', 'changed']) {
+    await writeFile(part, `export const word: string = '${word}'\n`)
+    const told = await start()
+    assert.deepEqual(told, {
+      word,
+      pid: told.startedPid,
+      startedPid: told.startedPid,
+      args: ['--one', 'two words'],
+      flags: ['--no-opt'],
+      input: 'what was in the pipe',
+      compiledIn: compiled,
+      strips,
+    })
+  }
+  assert.equal((await lstat(compiled)).mode & 0o777, 0o700)
+})
+
+test('several that start at once all do', async () => {
+  const told = await Promise.all(Array.from({ length: 4 }, () => start()))
+  assert.deepEqual(
+    told.map(({ word }) => word),
+    ['first', 'first', 'first', 'first'],
+  )
+})
+
+test('a folder that others can write is not used', async () => {
+  await mkdir(compiled)
+  await chmod(compiled, 0o777)
+  assert.equal((await start()).compiledIn, undefined)
+  await rm(compiled, { recursive: true })
+  const theirs = join(dir, 'theirs')
+  await mkdir(theirs, { mode: 0o700 })
+  await symlink(theirs, compiled)
+  assert.equal((await start()).compiledIn, undefined)
+  assert.deepEqual(await readdir(theirs), [])
+})
+
+test('it starts where there is no folder, and where none is wanted', async () => {
+  for (const env of [{ TMPDIR: join(dir, 'nowhere') }, { NODE_DISABLE_COMPILE_CACHE: '1' }]) {
+    const { word, compiledIn } = await start(env)
+    assert.deepEqual({ word, compiledIn }, { word: 'first', compiledIn: undefined })
+  }
+})
+
+test('a folder of the user is used as it is', async () => {
+  const own = join(dir, 'own')
+  const told = await start({ NODE_COMPILE_CACHE: own })
+  assert.deepEqual([told.compiledIn, told.strips], [own, strips])
+})
