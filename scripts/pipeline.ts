@@ -211,6 +211,8 @@ async function main(argv: readonly string[]): Promise<number> {
   function markStopped(): void {
     try {
       mkdirSync(runDir, { recursive: true })
+      // Made anew: one that root left may be removed by the owner of the folder, not written.
+      rmSync(stoppedMark, { force: true })
       writeFileSync(stoppedMark, '')
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EACCES') throw error

@@ -1,6 +1,6 @@
 /** `./start.sh` with a configuration of the test's own: free ports, own state folder. */
 import assert from 'node:assert/strict'
-import { mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -110,8 +110,20 @@ test('stop ends every process also where it can not be noted for cron', () => {
   const stop = start('stop')
   rmdirSync(mark)
   assert.equal(stop.status, 0, stop.stdout + stop.stderr)
-  assert.match(stop.stderr, /^start\.sh: EISDIR.*--unless-stopped will start it again\n$/)
+  assert.match(stop.stderr, /^start\.sh: .*EISDIR.*--unless-stopped will start it again\n$/)
   for (const process of [before.supervisor, ...childrenOf(before)]) assert.ok(!isAlive(process))
+})
+
+test('the mark of a stop is made anew, for root may have made the one that is there', () => {
+  const mark = join(pipeline.stateDir, 'run', 'stopped')
+  start('stop')
+  // Keeps its number from being given to the next.
+  linkSync(mark, `${mark}.before`)
+  const stop = start('stop')
+  const [before, now] = [statSync(`${mark}.before`).ino, statSync(mark).ino]
+  rmSync(`${mark}.before`)
+  assert.equal(stop.status, 0, stop.stderr)
+  assert.notEqual(now, before)
 })
 
 test('a full disk is named in one sentence', t => {
