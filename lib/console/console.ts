@@ -1,9 +1,10 @@
 /** Starts the console: its database, the web service and the mailbox. */
+import { isLoopback } from '../process/loopback.ts'
 import { listening, type ProcessContext, type Running } from '../process/run.ts'
 import { StartError } from '../process/start-error.ts'
 import { formatHostPort, type Settings } from '../process/option.ts'
 import { SettingsError, type WithCommon } from '../process/settings.ts'
-import { isLoopback, keyCheck } from './access.ts'
+import { keyCheck } from './access.ts'
 import { Archive } from './archive.ts'
 import { consoleMetrics } from './console-metrics.ts'
 import { serveHttp } from './http-server.ts'

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { isLoopback } from '../process/loopback.ts'
 import { commonOptions } from '../process/common-options.ts'
 import { formatHostPort, type HostPort, type OptionTable } from '../process/option.ts'
 import { readSettings, SettingsError } from '../process/settings.ts'
@@ -155,10 +156,12 @@ function planChild(
 
 /** Whether events go to this machine and no key was given: the console takes any, a real service's is the user's to give. */
 function isKeyless(settings: AnySettings): boolean {
+  const endpoint = URL.parse(asText(settings['endpoint']) ?? '')
   return (
     settings['apiKey'] === undefined &&
     settings['apiKeyFile'] === undefined &&
-    /^http:\/\/(?:127(?:\.\d+){3}|localhost|\[::1\])(?::\d+)?(?:[/?]|$)/.test(asText(settings['endpoint']) ?? '')
+    endpoint?.protocol === 'http:' &&
+    isLoopback(endpoint.hostname)
   )
 }
 

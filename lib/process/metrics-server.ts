@@ -4,7 +4,8 @@
 import fastify from 'fastify'
 import type { Registry } from 'prom-client'
 import type { Health } from './health.ts'
-import { formatHostPort, type HostPort } from './option.ts'
+import { hostCheck } from './host-check.ts'
+import type { HostPort } from './option.ts'
 
 export interface MetricsServer {
   close: () => Promise<void>
@@ -28,19 +29,12 @@ export async function serveMetrics(at: HostPort, registry: Registry, health: Hea
     http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 },
   })
   server.server.maxConnections = connectionsMax
-  const names = new Set([
-    'localhost',
-    '127.0.0.1',
-    '[::1]',
-    at.host.toLowerCase(),
-    formatHostPort({ ...at, port: 0 }).replace(/:0$/, ''),
-  ])
+  const isOurName = hostCheck(at)
   // A page in a browser on this machine may reach loopback under a name of its own choice (DNS rebinding). Who listens
   // on every address has chosen to be asked by anyone, under any of the machine's names.
   if (!everyAddress.has(at.host)) {
     server.addHook('onRequest', async (request, reply) => {
-      const host = (request.headers.host ?? '').replace(/:\d+$/, '').toLowerCase()
-      if (!names.has(host)) return reply.code(403).send('not served under this host name\n')
+      if (!isOurName(request.headers.host)) return reply.code(403).send('not served under this host name\n')
       return undefined
     })
   }

@@ -5,6 +5,7 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
+import { isLoopback } from '../process/loopback.ts'
 import { StartError } from '../process/start-error.ts'
 import { partitionsKey } from './partition.ts'
 
@@ -152,7 +153,7 @@ export function inOneWrite<T>(redis: Redis, send: () => T): T {
 
 /** Recipients and passwords travel on this connection. */
 function warnOfClearText({ host, tls }: ConnectionOptions, hooks: RedisHooks): void {
-  if (host === undefined || tls || /^(?:localhost|127\.[\d.]+|::1)$/.test(host)) return
+  if (host === undefined || tls || isLoopback(host)) return
   warnOnce(hooks, 'Redis is on another machine and not encrypted: use rediss://, a tunnel, or a network of its own')
 }
 

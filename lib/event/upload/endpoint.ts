@@ -1,4 +1,5 @@
 /** Addresses that events are posted to. */
+import { isLoopback } from '../../process/loopback.ts'
 import type { Kind } from '../../process/option.ts'
 
 /**
@@ -22,9 +23,4 @@ export const endpoint: Kind<string> = {
     }
     return text.replace(/\/+$/, '')
   },
-}
-
-/** `hostname` of a URL: IPv6 in brackets. */
-function isLoopback(hostname: string): boolean {
-  return /^(?:localhost|.+\.localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname)
 }
