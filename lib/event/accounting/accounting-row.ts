@@ -1,6 +1,7 @@
 /** What rows of PowerMTA's accounting say: the record of a message, or the outcome of a delivery. */
 import { derivedEventId } from '../event-id.ts'
 import type { DeliveryEvent, DeliveryType } from '../event.ts'
+import { readJob, readSubaccount } from '../../record/message-facets.ts'
 import { isUsableMessageId, messageIdHeader, uuidHeader } from '../../record/message-id.ts'
 import type { MessageRecord } from '../../record/record.ts'
 import type { AccountingColumns } from './accounting-columns.ts'
@@ -21,7 +22,6 @@ export type EventReading =
 
 /** Longest address, RFC 5321 §4.5.3.1, with room for UTF-8. */
 const addressCharsMax = 512
-const jobCharsMax = 256
 const reasonCharsMax = 1_024
 
 /** PowerMTA's record type → event. The types `r` (received) and `rs` (remote status) mean none. */
@@ -73,7 +73,7 @@ export class AccountingRowReader {
     const uuid = this.#uuid(row).trim()
     const sender = this.#orig(row)
     const job = this.#jobOf(row)
-    const subaccount = this.#subaccountOf(row)
+    const subaccount = readSubaccount(this.#subaccount(row))
     const queuedAt = accountingTime(type === 'r' ? this.#timeLogged(row) : this.#timeQueued(row))
     const deliveredAt = type === 'd' ? accountingTime(this.#timeLogged(row)) : undefined
     const record: MessageRecord = {
@@ -105,7 +105,7 @@ export class AccountingRowReader {
     const recipient = this.#rcpt(row)
     const sender = this.#orig(row)
     const job = this.#jobOf(row)
-    const subaccount = this.#subaccountOf(row)
+    const subaccount = readSubaccount(this.#subaccount(row))
     const diagnostic = field('dsnDiag', row)
     const status = field('dsnStatus', row)
     const code = /^(?:[a-z-]+;\s*)?(\d{3})(?:[\s-]|$)/i.exec(diagnostic)?.[1]
@@ -178,14 +178,9 @@ export class AccountingRowReader {
 
   #jobOf(row: readonly string[]): string | undefined {
     for (const field of this.#job) {
-      const job = field(row)
-      if (job !== '') return job.slice(0, jobCharsMax)
+      const job = readJob(field(row))
+      if (job !== undefined) return job
     }
     return undefined
-  }
-
-  #subaccountOf(row: readonly string[]): number | undefined {
-    const text = this.#subaccount(row).trim()
-    return /^\d{1,9}$/.test(text) ? Number(text) : undefined
   }
 }

@@ -1,4 +1,5 @@
 /** What the header of a message says of its identity, and what is put on top of it. */
+import { readJob, readSubaccount } from '../../record/message-facets.ts'
 import { isUsableMessageId, messageIdHeader, uuidHeader } from '../../record/message-id.ts'
 import type { HeaderBlock } from '../mime/header-block.ts'
 import type { TrackingPlan } from './tracking-plan.ts'
@@ -16,21 +17,18 @@ export interface MessageIdentity {
 const messageIdName = messageIdHeader.toLowerCase()
 const uuidName = uuidHeader.toLowerCase()
 const uuidForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
-/** Longest `x-job` that is recorded, in characters. */
-const jobCharsMax = 256
 
 /** Reads what the generator set. Of several fields with one name the first usable one counts. */
 export function messageIdentity(header: HeaderBlock): MessageIdentity {
   const messageId = header.all(messageIdName).find(isUsableMessageId)
   const uuid = header.all(uuidName).find(value => uuidForm.test(value))
-  const jobBytes = header.get('x-job')
-  const job = jobBytes && Buffer.from(jobBytes, 'latin1').toString().slice(0, jobCharsMax)
-  const subaccount = header.get('x-sp-subaccount-id') ?? ''
+  const job = readJob(Buffer.from(header.get('x-job') ?? '', 'latin1').toString())
+  const subaccount = readSubaccount(header.get('x-sp-subaccount-id') ?? '')
   return {
     ...(messageId !== undefined && { messageId }),
     ...(uuid !== undefined && { uuid }),
-    ...(job && { job }),
-    ...(/^\d{1,10}$/.test(subaccount) && { subaccount: Number(subaccount) }),
+    ...(job !== undefined && { job }),
+    ...(subaccount !== undefined && { subaccount }),
   }
 }
 
