@@ -18,6 +18,7 @@ const options = {
 
 export const explainProgram: RunnableProgram<typeof options> = {
   name: 'linktool',
+  borrowsFrom: 'wrapper',
   manual: `
 Shows each link of a message: where it stands, what a reader sees of it, where it leads, whether the wrapper wraps
 it, and why not. Takes the wrapper's options; needs no keys. Without FILE, or with -, it reads standard input.

@@ -23,6 +23,7 @@ const options = {
 
 export const wrapProgram: RunnableProgram<typeof options> = {
   name: 'linktool',
+  borrowsFrom: 'wrapper',
   manual: `
 Shows what the wrapper would send upstream: reads messages, stamps them, wraps their links and adds pixels, with the
 wrapper's own code and options.

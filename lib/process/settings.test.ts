@@ -120,6 +120,13 @@ test('sections of other processes are left alone, also what is wrong in them', (
   assert.equal(read(['--config', file]).settings.limit, 7)
 })
 
+test('from a section that it borrows from a program takes its own options only, under its own section', () => {
+  const borrower = { ...program, name: 'linktool', borrowsFrom: 'wrapper' } as const
+  const content = 'wrapper:\n  limit: 3\n  pin: 7\n  logfile: theirs.log\n  anything: [{x: 2}]\nlinktool:\n  pin: 8\n'
+  const { settings } = readSettings(borrower, ['--config', yaml(content)], {}, '1.2.3')
+  assert.deepEqual([settings.limit, settings.pin, settings.logfile], [3, 8, undefined])
+})
+
 test('an empty file is a good file', () => {
   assert.equal(read(['--config', yaml('')]).settings.limit, 1)
   assert.equal(read(['--config', yaml('# nothing\n')]).settings.limit, 1)

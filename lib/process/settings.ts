@@ -27,6 +27,8 @@ export interface Program<Table extends OptionTable> {
   readonly operands?: string
   /** Configuration file that is read when it exists and `--config` is not given. */
   readonly configFile?: string
+  /** Another process whose section of the file counts too, for the options that this one declares itself; its own section wins. */
+  readonly borrowsFrom?: ProcessName
   /**
    * Options that every process knows (but --config) are not taken from the command line: the program has no use for
    * them, they may only stand in the file, for others.
@@ -95,7 +97,7 @@ export function readSettings<Table extends OptionTable>(
   }
   const configOption = commonOptions.config
   const configFile = (fromLine('config') ?? fromEnv('config', configOption))?.text
-  const file = readConfigFile(program.name, table, configFile ?? program.configFile, configFile !== undefined)
+  const file = readConfigFile(program, table, configFile ?? program.configFile, configFile !== undefined)
 
   const settings: Record<string, unknown> = {}
   for (const [name, option] of Object.entries(table)) {
@@ -205,10 +207,10 @@ function readFlagWord(name: string, value: string): string {
 
 /**
  * The settings in a YAML file that are meant for this process: those at the top, and over them those in the section
- * that bears its name. Sections of other processes are theirs to judge.
+ * that bears its name. Sections of other processes are theirs to judge, but for what is borrowed from one.
  */
 function readConfigFile(
-  process: ProcessName,
+  { name: process, borrowsFrom, options }: Program<OptionTable>,
   table: OptionTable,
   file: string | undefined,
   mustExist: boolean,
@@ -250,6 +252,8 @@ function readConfigFile(
         if (!isMap(pair.value)) throw new SettingsError(`${at}: ${key}: expected settings, one a line, indented`)
         continue
       }
+      // What else stands there, such as a log file, is its owner's, also to judge.
+      if (section !== undefined && section === borrowsFrom && options[name] === undefined) continue
       if (table[name] === undefined || name === 'config') throw new SettingsError(unknownName(at, key, section, table))
       const items: readonly unknown[] = isSeq(pair.value) ? pair.value.items : [pair.value]
       const texts = items.map(scalarText)
@@ -258,6 +262,8 @@ function readConfigFile(
     }
   }
   readMap(document.contents, undefined)
+  const borrowed = borrowsFrom === undefined ? undefined : document.contents.get(borrowsFrom)
+  if (isMap(borrowed)) readMap(borrowed, borrowsFrom)
   const section = document.contents.get(process)
   if (isMap(section)) readMap(section, process)
   return found

@@ -34,6 +34,21 @@ function linksIn(text: string): unknown[] {
   })
 }
 
+test('a configuration file for the wrapper serves', async () => {
+  const config = join(dir, 'config.yaml')
+  const top = `tracking-url: https://track.example.com\nlink-keys: ${keys}\n`
+  writeFileSync(
+    config,
+    `${top}wrapper:\n  out-hostport: 127.0.0.1:25\n  track-initial-open: true\n  track-click: false\n`,
+  )
+  const { code, stdout, stderr } = await linktool(['wrap', '--config', config], message)
+  assert.equal(code, 0, stderr)
+  assert.deepEqual(linksIn(stdout), [
+    ['initial_open', undefined],
+    ['open', undefined],
+  ])
+})
+
 test('wrap does to standard input what the wrapper does: stamps, links, pixel, and nothing else', async () => {
   const { code, stdout, stderr } = await linktool(['wrap', ...tracking], message)
   assert.equal(code, 0)
