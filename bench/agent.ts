@@ -3,20 +3,22 @@
  *
  * - parsing and correlation, against `pflogsumm` on the same file in the same run;
  * - memory with 100,000 queue ids open, and how much it grows for each further million events;
- * - the whole agent with an endpoint that takes everything: memory, and CPU time while nothing happens.
+ * - the whole agent with an endpoint that takes everything: memory and its growth, and CPU time while nothing happens.
+ *
+ * Memory is that of processes with the environment that the systemd unit gives (`MALLOC_ARENA_MAX`, `NODE_COMPILE_CACHE`).
  *
  * Usage: node bench/agent.ts [lines] [speed|memory|live…]: the size of the log with open queue ids, default 1,500,000, as a
  * soak 10,000,000; and which of the three, default all.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 // As the agent does.
-import '../lib/event/maillog/small-nursery.ts'
+import '../lib/event/maillog/small-heap.ts'
 import { correlatorDefaults } from '../lib/event/maillog/correlator-options.ts'
 import { readWholeFile } from '../lib/event/maillog/dry-run.ts'
 import { PostfixLog } from '../lib/event/maillog/postfix-log.ts'
@@ -32,6 +34,7 @@ const linesPerMessage = 8.4
 const deferredOf20 = 8
 const idleSeconds = 30
 const root = new URL('..', import.meta.url).pathname
+const sampleEvery = 100_000
 
 /** What a process of its own found out about one file. */
 interface Measured {
@@ -57,7 +60,7 @@ async function measure(file: string, lines: number, fullAfterLines: number, roun
     const verdicts = new Map<string, number>()
     let sampledAt = 0
     const sample = async () => {
-      if (rounds > 1 || events - sampledAt < 100_000) return
+      if (rounds > 1 || events - sampledAt < sampleEvery) return
       sampledAt = events
       let read = 0
       for (const count of verdicts.values()) read += count
@@ -69,7 +72,7 @@ async function measure(file: string, lines: number, fullAfterLines: number, roun
     rates.push(lines / ((user + system) / 1e6))
     open = log.size
     // Of one pass: the later ones leave maps behind that are garbage.
-    peakMb ||= process.resourceUsage().maxRSS / 1000
+    peakMb ||= process.resourceUsage().maxRSS / 1024
   }
   console.log(JSON.stringify({ rates, events, open, peakMb, slopeMb: slopeOf(samples) } satisfies Measured))
 }
@@ -90,7 +93,16 @@ function slopeOf(samples: readonly (readonly [number, number])[]): number | unde
 
 function measureApart(file: string, { lines, fullAfterLines }: GeneratedLog, rounds: number): Measured {
   const words = [import.meta.filename, 'measure', file, lines, fullAfterLines ?? lines, rounds].map(String)
-  return JSON.parse(spawnSync(process.execPath, words, { encoding: 'utf8' }).stdout) as Measured
+  const env = { ...process.env, ...unitEnvironment() }
+  return JSON.parse(spawnSync(process.execPath, words, { encoding: 'utf8', env }).stdout) as Measured
+}
+
+/** As in config/systemd; what is compiled is in the cache from the second start on. */
+function unitEnvironment(): Record<string, string> {
+  const unit = readFileSync(`${root}config/systemd/sendpost-agent.service`, 'utf8')
+  const [, words = ''] = /^Environment=(.*)$/m.exec(unit) ?? []
+  const names = Object.fromEntries(words.split(' ').map(word => word.split('=') as [string, string]))
+  return { ...names, NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(tmpdir(), 'bench-agent-cache') }
 }
 
 function speed(dir: string): void {
@@ -122,16 +134,25 @@ function memory(path: string, log: GeneratedLog): void {
 /** The agent as it is run, from the beginning of the log until all is uploaded; then nothing for a while. */
 async function live(dir: string, path: string, log: GeneratedLog): Promise<void> {
   let uploaded = 0
+  /** Events so far and memory without mapped files, which change with what else runs. */
+  const samples: [events: number, anonymousMb: number][] = []
+  const sample = () => {
+    if (uploaded - (samples.at(-1)?.[0] ?? 0) >= sampleEvery)
+      samples.push([uploaded, processUsage(agent.pid)!.anonymousMb])
+  }
   const sink = createServer((request, response) => {
     let body = ''
     request.setEncoding('utf8').on('data', (chunk: string) => (body += chunk))
     request.on('end', () => {
       uploaded += (JSON.parse(body) as { events: unknown[] }).events.length
+      sample()
       response.end('{}')
     })
   })
   await new Promise<void>(resolve => void sink.listen(0, '127.0.0.1', resolve))
   const port = await freePort()
+  const env = { SENDPOST_API_KEY: 'x', AGENT_CONFIG: undefined, ...unitEnvironment() }
+  spawnSync(process.execPath, [`${root}cmd/agent.ts`, '--check'], { env: { ...process.env, ...env } })
   const agent = await startProcess(
     process.execPath,
     [
@@ -142,7 +163,7 @@ async function live(dir: string, path: string, log: GeneratedLog): Promise<void>
       `--endpoint=http://127.0.0.1:${(sink.address() as AddressInfo).port}/`,
       `--metrics-hostport=127.0.0.1:${port}`,
     ],
-    { env: { SENDPOST_API_KEY: 'x', AGENT_CONFIG: undefined } },
+    { env },
   )
   const metric = async (name: string) => {
     const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
@@ -157,7 +178,10 @@ async function live(dir: string, path: string, log: GeneratedLog): Promise<void>
   console.log(
     `agent: ${uploaded} events uploaded in ${seconds.toFixed(0)} s, ${busy.cpuSeconds.toFixed(0)} CPU seconds`,
   )
-  console.log(`  RSS ${busy.peakMb.toFixed(0)} MB at most`)
+  console.log(`  RSS ${busy.peakMb.toFixed(0)} MB at most, ${busy.anonymousMb.toFixed(0)} without mapped files`)
+  const full = uploaded * ((log.fullAfterLines ?? log.lines) / log.lines)
+  const slopeMb = slopeOf(samples.filter(([events]) => events > full))
+  if (slopeMb !== undefined) console.log(`  growth with a full map: ${slopeMb.toFixed(2)} MB per million events`)
   // The map is written once more.
   await sleep(65_000)
   const before = processUsage(agent.pid)!

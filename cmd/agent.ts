@@ -2,7 +2,7 @@
  * Reports what became of every message: follows the log of the mail server, ties each delivery, bounce and deferral to the
  * message it belongs to, and posts it to the event ingestion API.
  */
-import '../lib/event/maillog/small-nursery.ts'
+import '../lib/event/maillog/small-heap.ts'
 import { run } from '../lib/process/run.ts'
 import { agentOptions, asksToInspect, inspectOptions } from '../lib/event/maillog/options.ts'
 

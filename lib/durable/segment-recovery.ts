@@ -17,6 +17,8 @@ export interface Damage {
 
 /** Copies of damaged bytes that are kept, newest first. */
 const corruptFilesMax = 8
+/** As after a power failure. */
+const endsInZeros = 'ends in zeros: a write was interrupted, or the disk lost what it had confirmed'
 /** Most that is copied of a damaged file, in bytes. */
 const savedBytesMax = 8 << 20
 
@@ -77,7 +79,8 @@ async function recoverSegment(
     const isShort = seq < beforeSeq
     if (isShort && end !== 'whole') {
       // A write that was torn at the end of the last segment was never acknowledged: nothing is missing.
-      if (!isLast || end === 'damaged') {
+      if (end === 'zeros') report(isLast ? endsInZeros : 'ends in zeros', undefined)
+      else if (!isLast || end === 'damaged') {
         const reason = end === 'torn' ? 'ends in the middle of a record' : 'a record is damaged'
         report(reason, await saveRest(segment.path, offset, files))
       }

@@ -30,8 +30,10 @@ export function segmentFirstSeq(fileName: string): number | undefined {
 export type SegmentEnd =
   /** Nothing: the segment is whole. */
   | 'whole'
-  /** The beginning of a record, or zeros: a write was interrupted. */
+  /** The beginning of a record: a write was interrupted. */
   | 'torn'
+  /** Nothing but zeros: a write was interrupted, or the disk lost what it had confirmed; nobody can tell. */
+  | 'zeros'
   /** Bytes that no interrupted append leaves. */
   | 'damaged'
 
@@ -68,15 +70,16 @@ export async function scanSegment(
   const position = () => ({ offset, seq })
   while (seq < beforeSeq) {
     const payload = decodeRecord(bytes, at, seq)
-    if (payload === 'damaged') return { ...position(), end: (await isZeros(file, offset)) ? 'torn' : 'damaged' }
+    if (payload === 'damaged') return { ...position(), end: (await isZeros(file, offset)) ? 'zeros' : 'damaged' }
     if (payload === 'more') {
       const rest = bytes.subarray(at)
       if (isAtEnd) return { ...position(), end: rest.length === 0 ? 'whole' : 'torn' }
-      const more = Buffer.allocUnsafe(Math.max(chunkBytes, rest.length))
+      const more = Buffer.allocUnsafe(rest.length + Math.max(chunkBytes, rest.length))
+      rest.copy(more)
       chunkBytes = Math.min(2 * chunkBytes, chunkBytesMax)
-      const length = await file.read(more, offset + rest.length)
+      const length = await file.read(more.subarray(rest.length), offset + rest.length)
       isAtEnd = length === 0
-      bytes = Buffer.concat([rest, more.subarray(0, length)])
+      bytes = more.subarray(0, rest.length + length)
       at = 0
       continue
     }

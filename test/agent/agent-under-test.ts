@@ -17,6 +17,8 @@ export interface AgentUnderTest {
   readonly endpoint: CustomSmtpEndpoint
   /** Starts it, or starts it again, and waits until it follows its log. */
   start: (...more: string[]) => Promise<StartedProcess>
+  /** The same without waiting. */
+  spawn: (...more: string[]) => Promise<StartedProcess>
   readonly metricsPort: number
   health: () => Promise<{ status: string; reasons: Record<string, string> }>
   metric: (name: string) => Promise<number>
@@ -40,30 +42,35 @@ export async function agentUnderTest(context: TestContext, ...options: string[])
     rmSync(dir, { recursive: true, force: true })
   })
   const url = `http://127.0.0.1:${metricsPort}`
+  const spawn = async (...more: string[]) => {
+    const agent = await startProcess(
+      'node',
+      [
+        `${root}cmd/agent.ts`,
+        `--log-path=${logPath}`,
+        `--state-dir=${stateDir}`,
+        `--endpoint=${endpoint.url}`,
+        `--metrics-hostport=127.0.0.1:${metricsPort}`,
+        '--batch-age=200ms',
+        '--rotate-wait=300ms',
+        '--log-timezone=UTC',
+        ...options,
+        ...more,
+      ],
+      { env: { SENDPOST_API_KEY: 'test-key', AGENT_CONFIG: undefined } },
+    )
+    running.push(agent)
+    return agent
+  }
   return {
     dir,
     logPath,
     stateDir,
     endpoint,
     metricsPort,
+    spawn,
     start: async (...more) => {
-      const agent = await startProcess(
-        'node',
-        [
-          `${root}cmd/agent.ts`,
-          `--log-path=${logPath}`,
-          `--state-dir=${stateDir}`,
-          `--endpoint=${endpoint.url}`,
-          `--metrics-hostport=127.0.0.1:${metricsPort}`,
-          '--batch-age=200ms',
-          '--rotate-wait=300ms',
-          '--log-timezone=UTC',
-          ...options,
-          ...more,
-        ],
-        { env: { SENDPOST_API_KEY: 'test-key', AGENT_CONFIG: undefined } },
-      )
-      running.push(agent)
+      const agent = await spawn(...more)
       const follows = () => agent.output.stdout.includes('following the log')
       await until('the agent to follow its log', follows, startMsMax).catch((error: unknown) => {
         const { stdout, stderr } = agent.output

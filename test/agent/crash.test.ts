@@ -18,6 +18,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startProcess, until } from '../support/process.ts'
 import { sized } from '../support/soak.ts'
 import { agentUnderTest, deliveryLines, missing, root } from './agent-under-test.ts'
@@ -25,35 +26,42 @@ import { agentUnderTest, deliveryLines, missing, root } from './agent-under-test
 const all = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, index) => deliveryLines(from + index)).join('')
 
-test('killed while it reads and uploads: nothing lost, at most a batch repeated per kill', async context => {
-  const [lanes, kills] = [sized(1, 4), sized(8, 250)]
+test('killed while it starts, reads and uploads: nothing lost, at most a batch repeated per kill', async context => {
+  const [lanes, kills] = [sized(1, 3), sized(8, 340)]
   const done = await Promise.all(Array.from({ length: lanes }, () => killed(context, kills)))
   const sum = (of: 'written' | 'repeated') => done.reduce((total, lane) => total + lane[of], 0)
   const [written, repeated] = [sum('written'), sum('repeated')]
   context.diagnostic(`${lanes * kills} kills: 0 of ${written} events lost, ${repeated} repeated`)
 })
 
+const eventsPerKill = 200
+/** A part of a second: the same in every run of the short form. */
+const someMs = (kill: number, msMax: number) => sized((kill * 37) % msMax, Math.random() * msMax)
+
 async function killed(context: TestContext, kills: number): Promise<{ written: number; repeated: number }> {
   const agent = await agentUnderTest(context, '--from-beginning')
-  let written = 0
+  let [written, kill] = [0, 0]
   writeFileSync(agent.logPath, '')
   const writer = setInterval(() => {
     // On a slow machine the kills take longer than the writing should.
-    if (written >= 200 * kills) return
+    if (written >= eventsPerKill * Math.min(kill + 1, kills)) return
     appendFileSync(agent.logPath, all(written, written + 5))
     written += 5
   }, 20)
   context.after(() => clearInterval(writer))
-  for (let kill = 0; kill < kills; kill++) {
-    const running = await agent.start()
-    // Anywhere between its first lines and its first batches.
+  for (; kill < kills; kill++) {
+    // Now and then it ends as it should: only then what it knows of queue ids is saved so early in its life.
+    if (kill % 25 === 24) await (await agent.start()).stop()
+    const running = kill % 4 === 2 ? await agent.spawn() : await agent.start()
     const before = agent.endpoint.events.length
-    if (kill % 3 !== 0 && written < 200 * kills)
-      await until('an event', () => agent.endpoint.events.length > before, sized(20_000, 60_000))
-    await new Promise(resolve => setTimeout(resolve, (kill * 37) % 150))
+    // Anywhere in its start, between its first lines, and between its batches.
+    if (kill % 4 === 2) await sleep(someMs(kill, sized(400, 1_000)))
+    else if (kill % 4 !== 0) await until('an event', () => agent.endpoint.events.length > before, sized(20_000, 60_000))
+    await sleep(someMs(kill, 150))
     running.kill('SIGKILL')
     await running.exited
     if (kill % 4 === 3) rotate(agent.logPath, kills)
+    if (kill % 50 === 49) console.error(`${kill + 1} kills, ${written} events`)
   }
   clearInterval(writer)
   await agent.start()
@@ -85,6 +93,10 @@ const damages: Record<string, (path: string) => void> = {
   emptied: path => truncateSync(path),
   'filled with NULs': path => writeFileSync(path, Buffer.alloc(statSync(path).size)),
   halved: path => truncateSync(path, statSync(path).size >> 1),
+  'ending in NULs': path => {
+    const bytes = readFileSync(path)
+    writeFileSync(path, bytes.fill(0, bytes.length >> 1))
+  },
   'with a flipped bit': path => {
     const bytes = readFileSync(path)
     if (bytes.length > 0) bytes[bytes.length >> 1]! ^= 4

@@ -64,9 +64,17 @@ test('a log that a glob named: its rotations are no logs while it is away, and w
   writeFileSync(log, all(10, 15))
   await until('the log that came back', () => missing(agent.endpoint, 15).length === 0, 20_000)
   assert.equal(agent.endpoint.events.length, 15)
+  // Its last line has no end, and never gets one.
+  const lines = all(15, 16)
+  appendFileSync(log, lines.slice(0, lines.lastIndexOf('\n', lines.length - 2)))
+  await until('what has an end to be read', async () => {
+    const lag = await agent.metric('agent_lag_bytes')
+    return lag > 0 && lag < 300
+  })
   rmSync(log)
   rmSync(rotated)
   await until('it to be forgotten', () => again.output.stdout.includes('it is followed no more'), 40_000)
+  await until('its last event', () => missing(agent.endpoint, 16).length === 0)
   await until('health', async () => (await agent.health()).status === 'ok')
   await again.stop()
   const cursor = await SlotFile.open(join(agent.stateDir, 'cursor'), 0)

@@ -12,7 +12,7 @@ import { SegmentLogFull, type SegmentLog } from '../../durable/segment-log.ts'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
 import { AgentMetrics } from './agent-metrics.ts'
-import { apiEvent, type ApiEvent } from './api-event.ts'
+import { apiEvent } from './api-event.ts'
 import type { DeliveryLog } from './delivery-log.ts'
 import type { EventUpload } from './event-upload.ts'
 import type { LogChunk, LogSource } from './log-source.ts'
@@ -44,7 +44,8 @@ export interface AgentOptions {
 
 /** An event, and where in its chunk the line that it comes from ends. */
 interface FoundEvent {
-  readonly event: ApiEvent
+  /** JSON of an `ApiEvent`. */
+  readonly event: string
   readonly origin: string
   readonly end: number
   readonly lines: number
@@ -144,6 +145,8 @@ export class Agent {
     for (const { id, resolve } of this.#leaving.splice(0)) {
       const index = this.#sources.findIndex(source => source.id === id)
       const source = this.#sources[index]
+      const last = await source?.lastLine?.()
+      if (source && last) await this.#take(source, last)
       const isRead = source !== undefined && (await source.lagBytes()) === 0
       if (isRead) {
         await this.#appending
@@ -202,7 +205,7 @@ export class Agent {
       }
       if (replayed) continue
       this.#metrics.events.inc({ type: outcome.type })
-      events.push({ event, origin })
+      events.push({ event: JSON.stringify(event), origin })
     }
     const last = outcomes.at(-1)
     if (last && Number.isFinite(last.at)) this.#metrics.lagSeconds = Math.max(0, Date.now() / 1000 - last.at / 1e6)

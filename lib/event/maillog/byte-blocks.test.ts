@@ -10,7 +10,7 @@ test('ByteBlocks never lets two blocks overlap', () => {
   })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 300 }), steps => {
-      const blocks = new ByteBlocks()
+      const blocks = new ByteBlocks(1e9)
       const taken: { block: number; bytes: number; mark: number }[] = []
       for (const [mark, { bytes, giveBack }] of steps.entries()) {
         const [back] = giveBack === null ? [] : taken.splice(giveBack, 1)
@@ -34,10 +34,22 @@ test('ByteBlocks never lets two blocks overlap', () => {
   )
 })
 test('ByteBlocks uses what was given back again', () => {
-  const blocks = new ByteBlocks()
+  const blocks = new ByteBlocks(1e9)
   for (let round = 0; round < 100_000; round++) {
     const bytes = 100 + (round % 3000)
     blocks.giveBack(blocks.take(bytes), bytes)
   }
   assert.equal(blocks.bytes, 1 << 20)
+})
+
+test('ByteBlocks never takes more than it may, and has room again for what is given back', () => {
+  const blocks = new ByteBlocks(4 << 20)
+  for (const bytes of [100, 5_000, 9_000, 300_000]) {
+    const taken: number[] = []
+    while (blocks.hasRoom(bytes)) taken.push(blocks.take(bytes))
+    assert.ok(blocks.bytes <= 4 << 20, `${blocks.bytes} bytes`)
+    assert.throws(() => blocks.take(bytes), RangeError)
+    for (const block of taken) blocks.giveBack(block, bytes)
+    assert.equal(taken.length > 0, blocks.hasRoom(bytes))
+  }
 })

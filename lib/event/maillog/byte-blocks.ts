@@ -19,6 +19,11 @@ const sizeOfUnits = Uint8Array.from({ length: pagedBytesMax / unitBytes + 1 }, (
   sizes.findIndex(size => size >= units),
 )
 
+/** Which of the sizes holds that many bytes. */
+function sizeOf(bytes: number): number {
+  return sizeOfUnits[Math.ceil(bytes / unitBytes)]!
+}
+
 function sizesOf(): readonly number[] {
   const found: number[] = []
   for (let units = 1; units <= pagedBytesMax / unitBytes; units += Math.max(1, Math.floor(units / 8))) found.push(units)
@@ -32,19 +37,37 @@ export class ByteBlocks {
   readonly #free = new Uint32Array(sizes.length)
   #nextUnit = unitsPerPage
   readonly #large = new Map<number, Buffer>()
+  #largeBytes = 0
   #nextLarge = largeFrom
+  readonly #bytesMax: number
+
+  /** @param bytesMax most that all blocks may take, free ones included; at least a page */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax
+  }
+
+  /** Whether there is a block of that many bytes to be had. */
+  hasRoom(bytes: number): boolean {
+    if (bytes > pagedBytesMax) return this.bytes + bytes <= this.#bytesMax
+    const size = sizeOf(bytes)
+    if (this.#free[size] !== 0 || this.#nextUnit + sizes[size]! <= unitsPerPage) return true
+    return this.bytes + pageBytes <= this.#bytesMax
+  }
 
   /** Bytes that blocks take, free ones included. */
   get bytes(): number {
-    let sum = this.#pages.length * pageBytes
-    for (const block of this.#large.values()) sum += block.length
-    return sum
+    return this.#pages.length * pageBytes + this.#largeBytes
   }
 
-  /** @returns the number of a block of at least that many bytes, never 0; what it holds is arbitrary */
+  /**
+   * Takes a block; what it holds is arbitrary.
+   * @returns the number of a block of at least that many bytes, never 0
+   * @throws RangeError when there is no room, which `hasRoom` tells before
+   */
   take(bytes: number): number {
+    if (!this.hasRoom(bytes)) throw new RangeError(`no room for ${bytes} bytes`)
     if (bytes > pagedBytesMax) return this.#takeLarge(bytes)
-    const size = sizeOfUnits[Math.ceil(bytes / unitBytes)]!
+    const size = sizeOf(bytes)
     const free = this.#free[size]!
     if (free !== 0) {
       this.#free[size] = this.page(free).readUInt32LE(this.offset(free))
@@ -64,10 +87,11 @@ export class ByteBlocks {
   /** @param bytes what it was taken for */
   giveBack(block: number, bytes: number): void {
     if (bytes > pagedBytesMax) {
+      this.#largeBytes -= this.#large.get(block)!.length
       this.#large.delete(block)
       return
     }
-    const size = sizeOfUnits[Math.ceil(bytes / unitBytes)]!
+    const size = sizeOf(bytes)
     this.page(block).writeUInt32LE(this.#free[size]!, this.offset(block))
     this.#free[size] = block
   }
@@ -87,6 +111,7 @@ export class ByteBlocks {
     const block = this.#nextLarge
     this.#afterLarge()
     this.#large.set(block, Buffer.allocUnsafeSlow(bytes))
+    this.#largeBytes += bytes
     return block
   }
 

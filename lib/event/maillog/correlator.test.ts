@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
+import { sized } from '../../../test/support/soak.ts'
 import { correlatorDefaults, type CorrelatorOptions } from './correlator-options.ts'
 import { Correlator } from './correlator.ts'
 import type { LogLine } from './log-line.ts'
@@ -465,6 +466,22 @@ test('Correlator keeps no more recipients that wait than it has room for, and co
   assert.equal(lab.correlator.counts.pendingNotKept, 10)
 })
 
+test('Correlator keeps no more of recipients that wait than it has memory for, and counts the others', () => {
+  const lab = new Lab({ entriesMax: 1000 }).read(...open(a, u1))
+  const long = 'x'.repeat(1900)
+  for (let number = 0; number < 1000; number++) {
+    lab.read(status(a, 'deferred', 'x').replace('r@x', `${number}${long}@x`))
+    // A further attempt takes the place of the one before.
+    lab.read(status(a, 'deferred', 'y').replace('r@x', `${number}${long}@x`))
+  }
+  const { pendingNotKept } = lab.correlator.counts
+  // A recipient takes 2 KiB; there is 1 MiB.
+  assert.ok(pendingNotKept > 400 && pendingNotKept < 1200, String(pendingNotKept))
+  lab.read(`${a}: from=<s@x>, status=expired, returned to sender`)
+  const expired = lab.events.filter(event => event.includes('soft_bounced')).length
+  assert.ok(expired > 400 && expired < 520, String(expired))
+})
+
 test('Correlator reports deferrals of a recipient no more often than asked', () => {
   const lab = new Lab({ deferredIntervalMs: 3_600_000 }).read(...open(a, u1))
   for (let minute = 0; minute < 180; minute += 30) lab.later(1_800_000).read(status(a, 'deferred', 'x'))
@@ -477,6 +494,47 @@ test('Correlator takes a relay that only passes on for none', () => {
     status(a, 'sent', 'delivered via dfilt service').replace('mx[192.0.2.1]:25', 'dfilt'),
   )
   assert.deepEqual(lab.verdicts.slice(-1), ['hop'])
+})
+
+test('Correlator reports the same whether it was restarted or not, whatever expires and is forgotten', () => {
+  const host = fc.constantFrom('', '@h1 ', '@h2 ', '@h3 ')
+  const ids = Array.from({ length: 8 }, (_, number) => `A0B1C2D3E${number}`)
+  const id = fc.constantFrom(...ids)
+  const uuids = [u1, u1.replaceAll('1', '2'), u1.replaceAll('1', '3')]
+  const line = fc
+    .record({ host, id, other: id, uuid: fc.constantFrom(...uuids), kind: fc.nat(9), to: fc.nat(2) })
+    .map(({ host: at, id: one, other, uuid, kind, to }) => {
+      const kinds = [
+        `${one}: client=x[192.0.2.${to}]`,
+        `${one}: client=x[127.0.0.1], orig_queue_id=${other}, orig_client=y[192.0.2.9]`,
+        messageId(one, uuid),
+        `${one}: info: header X-Sendpost-Message-UUID: ${uuid} from x[192.0.2.1]; from=<s@x> to=<r@x>`,
+        `${one}: from=<${to === 0 ? '' : 's@x'}>, size=1, nrcpt=1 (queue active)`,
+        status(one, 'deferred', '450 later').replace('r@x', `r${to}@x`),
+        near(sent(one, `250 Ok: queued as ${other}`)),
+        `${one}: from=<s@x>, status=expired, returned to sender`,
+        `${one}: removed`,
+        `${one}: uid=0 from=<x> orig_id=${other}`,
+      ]
+      return `${at}${kinds[kind]}`
+    })
+  // In which order hosts are numbered and how high serials are is of no matter.
+  const stateOf = ({ correlator }: Lab) => [...correlator.save()].map(text => text.replace(/"s":\d+,/, '')).toSorted()
+  const step = fc.record({ line, laterMs: fc.constantFrom(0, 0, 0, 60_000, 500_000), restarts: fc.nat(3) })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 80 }), fc.constantFrom(4, 100), (steps, entriesMax) => {
+      const options = { entriesMax, ttlMs: 900_000, deferredIntervalMs: 100_000 }
+      const [steady, restarted] = [new Lab(options), new Lab(options)]
+      for (const { line: text, laterMs, restarts } of steps) {
+        steady.later(laterMs).read(text)
+        restarted.later(laterMs).read(text)
+        if (restarts === 0) restarted.restart()
+        assert.equal(JSON.stringify(restarted.outcomes), JSON.stringify(steady.outcomes))
+        assert.deepEqual(stateOf(restarted), stateOf(steady))
+      }
+    }),
+    { numRuns: sized(300, 20_000) },
+  )
 })
 
 test('Correlator never throws, and each result without UUID is counted in the end', () => {

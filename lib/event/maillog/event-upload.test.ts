@@ -37,7 +37,7 @@ async function setUp(refuses = false) {
     pending,
     uploader: {
       upload: async events => {
-        sent.push(...events.map(event => event.message_id))
+        sent.push(...events.map(event => (JSON.parse(event) as ApiEvent).message_id))
         const refused = refuses ? events.map(item => ({ item, reason: 'HTTP 400' })) : []
         return { accepted: refuses ? [] : [...events], refused, unsent: [], batches: [] }
       },
@@ -57,7 +57,7 @@ async function setUp(refuses = false) {
   let made = 0
   const add = async (count: number) => {
     for (let i = 0; i < count; i++) {
-      await pending.append(encodePending({ events: [eventOf(made++)] }))
+      await pending.append(encodePending({ events: [JSON.stringify(eventOf(made++))] }))
       upload.added(1)
     }
   }

@@ -23,7 +23,14 @@ import {
   type LogFile,
 } from './log-file.ts'
 import { LogFileSet } from './log-file-set.ts'
-import type { LogChunk, LogSource, Resume, SourceEvents, SourcePosition } from './log-source.ts'
+import {
+  lineBytesMax,
+  type LogChunk,
+  type LogSource,
+  type Resume,
+  type SourceEvents,
+  type SourcePosition,
+} from './log-source.ts'
 import { beginningOf, NextFile, type Choose } from './next-file.ts'
 import { UnreadCopies } from './unread-copies.ts'
 
@@ -118,12 +125,22 @@ export class FileSource implements LogSource {
 
   async lagBytes(): Promise<number> {
     const size = await this.#file?.size().catch(() => undefined)
-    let sum = size === undefined ? 0 : Math.max(0, size - this.#lineCutter.offset)
+    let sum = size === undefined ? 0 : Math.max(0, size - this.#lineCutter.readFrom)
     const list = await this.#files.list()
     const { identity } = this.#file ?? {}
     const index = identity ? list.findIndex(listed => sameFile(listed.identity, identity)) : -1
     if (index !== -1) for (const listed of list.slice(index + 1)) sum += listed.size
     return sum
+  }
+
+  async lastLine(): Promise<LogChunk | undefined> {
+    const file = this.#file
+    if (!file || file.compressed || this.#lineCutter.isSkipping) return undefined
+    const length = await file.read(this.#buffer, this.#lineCutter.offset).catch(() => 0)
+    const rest = this.#buffer.subarray(0, length)
+    // What has an end or is too long is read as ever.
+    if (length === 0 || length >= lineBytesMax || rest.includes(10)) return undefined
+    return this.#takeLine(rest)
   }
 
   async close(): Promise<void> {
@@ -265,6 +282,13 @@ export class FileSource implements LogSource {
     return { text, position: this.#position(), replayed, latestMs }
   }
 
+  /** Takes a line that has no end. */
+  async #takeLine(bytes: Buffer): Promise<LogChunk> {
+    const text = this.#lineCutter.rest(bytes)
+    this.#lines++
+    return this.#deliver(text)
+  }
+
   /** Positions within a chunk whose text is the file's from `start` on. */
   #within(text: string, start: number, linesBefore: number): Pick<LogChunk, 'positionAt'> {
     if (start + text.length !== this.#lineCutter.offset) return {}
@@ -301,12 +325,8 @@ export class FileSource implements LogSource {
     }
     if (!file.compressed && (await this.#mayStillGrow(file, stats))) return undefined
     let last
-    if (rest.length > 0) {
-      // A last line without end, of a file that is done.
-      const text = this.#lineCutter.rest(rest)
-      this.#lines++
-      last = await this.#deliver(text)
-    }
+    // A last line without end, of a file that is done.
+    if (rest.length > 0) last = await this.#takeLine(rest)
     await this.#leave()
     return last
   }

@@ -38,6 +38,8 @@ export interface LogSource {
   next: () => Promise<LogChunk | undefined>
   /** Bytes that wait to be read, as far as that is known. */
   lagBytes: () => Promise<number>
+  /** Of a log that has no name any more: gives the last line although it has no end, once all before it was read. */
+  lastLine?: () => Promise<LogChunk | undefined>
   /** The place that a source without anything to resume reports from: to be kept, for only now it is known. */
   readonly start?: SourcePosition
   /** Whether nothing will come any more. */

@@ -34,16 +34,11 @@ export class NextFile {
    * @param onGone called before that
    */
   at(place: FilePosition, onGone: () => void): Choose {
-    const isGone = goneTwice()
-    const lost = this.#once()
-    return async list => {
-      const found = await this.#files.onward(list, place)
-      if (found) return found.choice
-      if (!isGone(list)) return undefined
+    const gone = 'the file that was read last is gone: it was rotated away while nobody read it'
+    return this.#onward(place, gone, list => {
       onGone()
-      lost('the file that was read last is gone: it was rotated away while nobody read it')
-      return beginningOf(this.#files.changedSince(list, place.at)[0])
-    }
+      return this.#files.changedSince(list, place.at)[0]
+    })
   }
 
   /**
@@ -74,15 +69,8 @@ export class NextFile {
 
   /** The log whose content was replaced: the copy that was made of it, else the oldest that was made since. */
   copyOf(place: FilePosition, modifiedMs: number): Choose {
-    const isGone = goneTwice()
-    const lost = this.#once()
-    return async list => {
-      const found = await this.#files.onward(list, place)
-      if (found) return found.choice
-      if (!isGone(list)) return undefined
-      lost('it was truncated and there is no copy of it: what was written before that may be gone')
-      return beginningOf(this.#files.changedSince(list, modifiedMs)[0] ?? this.#log(list))
-    }
+    const gone = 'it was truncated and there is no copy of it: what was written before that may be gone'
+    return this.#onward(place, gone, list => this.#files.changedSince(list, modifiedMs)[0] ?? this.#log(list))
   }
 
   /** The oldest rotation that is newer than `before`, else the log. */
@@ -98,6 +86,27 @@ export class NextFile {
     const rotations = list.filter(file => file.path !== this.#files.path)
     const index = before ? await this.#files.locate(rotations, { ...before, offset: 0 }) : -1
     return { newer: rotations.slice(index + 1), isBeforeGone: before !== undefined && index === -1 }
+  }
+
+  /**
+   * On from a place in its file or in a copy of it.
+   * @param gone said when there is neither
+   * @param otherwise the file to go to then
+   */
+  #onward(
+    place: FilePosition,
+    gone: string,
+    otherwise: (list: readonly ListedFile[]) => ListedFile | undefined,
+  ): Choose {
+    const isGone = goneTwice()
+    const lost = this.#once()
+    return async list => {
+      const found = await this.#files.onward(list, place)
+      if (found) return found.choice
+      if (!isGone(list)) return undefined
+      lost(gone)
+      return beginningOf(otherwise(list))
+    }
   }
 
   #log(list: readonly ListedFile[]): ListedFile | undefined {

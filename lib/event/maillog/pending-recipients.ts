@@ -43,10 +43,15 @@ const softBit = 1
 const origToBit = 2
 
 export class PendingRecipients {
-  readonly #blocks = new ByteBlocks()
+  readonly #blocks: ByteBlocks
   readonly #index = new HashIndex()
   readonly #seed = randomInt(2 ** 32)
   #size = 0
+
+  /** @param bytesMax most that all of them may take; at least a MiB */
+  constructor(bytesMax: number) {
+    this.#blocks = new ByteBlocks(Math.max(bytesMax, 1 << 20))
+  }
 
   /** Recipients of all messages. */
   get size(): number {
@@ -91,12 +96,13 @@ export class PendingRecipients {
   /**
    * Adds a recipient that the message does not have yet.
    * @param first of the message's list, 0 when it has none
-   * @returns the first of the list from now on
+   * @returns the first of the list from now on; undefined when there is no room for it
    */
-  add(slot: number, first: number, pending: Pending): number {
+  add(slot: number, first: number, pending: Pending): number | undefined {
     const { to, origTo, relay, dsn } = pending
     const texts = `${to}${origTo ?? ''}${relay}${dsn}${pending.description}`
     const textBytes = Buffer.byteLength(texts)
+    if (!this.#blocks.hasRoom(headerBytes + textBytes)) return undefined
     const number = this.#blocks.take(headerBytes + textBytes)
     const hash = this.#hashOf(slot, to, origTo)
     const page = this.#blocks.page(number)

@@ -6,7 +6,7 @@ import { descriptionBytesMax } from './kept-description.ts'
 import { lineBytesMax } from './log-source.ts'
 import { decodePending, encodePending, eventsOfRecord } from './pending-record.ts'
 
-const event = (recipient: string, description: string): ApiEvent => ({
+const eventOf = (recipient: string, description: string): ApiEvent => ({
   message_id: '11111111-1111-4111-8111-111111111111',
   event_type: 'deferred',
   timestamp: '2026-11-21T12:00:00.123456Z',
@@ -14,9 +14,10 @@ const event = (recipient: string, description: string): ApiEvent => ({
   smtp_description: description,
   recipient,
 })
+const event = (recipient: string, description: string) => JSON.stringify(eventOf(recipient, description))
 
 /** Writes events as records and reads them back. */
-function records(events: readonly ApiEvent[], countMax: number) {
+function records(events: readonly string[], countMax: number) {
   const found = events.map((one, number) => ({ event: one, origin: `A${number} <"€>` }))
   const read = ['/var/log/mail.log', { lines: 7, place: { offset: 1 } }] as const
   const all: Buffer[] = []
@@ -55,4 +56,22 @@ test('records fit into the log of pending events, however long the texts are', (
     decoded.flatMap(record => record.events),
     events,
   )
+})
+
+test('records of earlier versions, with the events in one JSON, are read', () => {
+  const events = [eventOf('r@example.com', '250 ok'), eventOf('später@example.com', '\n')]
+  const payload = Buffer.from(JSON.stringify({ e: events, o: ['a', 'b'], p: ['log', { lines: 1, place: null }] }))
+  const { events: found, origins, read } = decodePending(payload)
+  assert.deepEqual(
+    found.map(text => JSON.parse(text) as unknown),
+    events,
+  )
+  assert.deepEqual(
+    [origins, read],
+    [
+      ['a', 'b'],
+      ['log', { lines: 1, place: null }],
+    ],
+  )
+  for (const none of ['', '[]', '{"e":1}', 'x\n{}']) assert.deepEqual(decodePending(Buffer.from(none)).events, [])
 })

@@ -1,5 +1,4 @@
 /** A record of the log of pending events: events, and the place in the mail log behind them. */
-import type { ApiEvent } from './api-event.ts'
 import type { SourcePosition } from './log-source.ts'
 
 /**
@@ -9,7 +8,8 @@ import type { SourcePosition } from './log-source.ts'
 const eventBytesMax = 256 * 1024
 
 export interface PendingRecord {
-  readonly events: readonly ApiEvent[]
+  /** Each as JSON of an `ApiEvent`: made once, and sent as it was made. */
+  readonly events: readonly string[]
   /** Of each event, where it was read (`originOf`); absent in records of earlier versions. */
   readonly origins?: readonly string[]
   /** Source and position; absent when further events of the same place follow. */
@@ -18,7 +18,7 @@ export interface PendingRecord {
 
 /** How many of the events from a place on go into one record: at least one, at most `countMax`. */
 export function eventsOfRecord(
-  events: readonly { readonly event: ApiEvent; readonly origin: string }[],
+  events: readonly { readonly event: string; readonly origin: string }[],
   from: number,
   countMax: number,
 ): number {
@@ -27,7 +27,8 @@ export function eventsOfRecord(
   let at = from
   for (; at < end; at++) {
     const { event, origin } = events[at]!
-    bytes += Buffer.byteLength(JSON.stringify(event)) + Buffer.byteLength(JSON.stringify(origin))
+    // A character takes at most six bytes of JSON.
+    bytes += Buffer.byteLength(event) + 6 * origin.length
     if (bytes > eventBytesMax && at > from) break
   }
   return at - from
@@ -35,10 +36,11 @@ export function eventsOfRecord(
 
 /**
  * The bytes of a record, valid until the next call: a buffer for each would be garbage that V8, which sees only how small
- * the object before it is, leaves lying by tens of megabytes.
+ * the object before it is, leaves lying by tens of megabytes. A line of JSON with all but the events, then one for each
+ * of these.
  */
-export function encodePending(record: PendingRecord): Buffer {
-  const text = JSON.stringify({ e: record.events, o: record.origins, ...(record.read && { p: record.read }) })
+export function encodePending({ events, origins, read }: PendingRecord): Buffer {
+  const text = `${JSON.stringify({ o: origins, ...(read && { p: read }) })}\n${events.join('\n')}`
   // A character takes at most three bytes.
   if (3 * text.length > scratch.length) scratch = Buffer.allocUnsafeSlow(3 * text.length)
   return scratch.subarray(0, scratch.write(text))
@@ -46,22 +48,33 @@ export function encodePending(record: PendingRecord): Buffer {
 
 let scratch = Buffer.allocUnsafeSlow(2 * eventBytesMax)
 
-/** A record that is none is empty: its checksum was right, so an earlier version wrote it. */
+/** A record that is none is empty: its checksum was right, so another version wrote it. */
 export function decodePending(payload: Uint8Array): PendingRecord {
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
+  const headerEnd = bytes.indexOf(10)
   try {
-    const { e, o, p } = JSON.parse(
-      Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString('utf8'),
-    ) as {
-      e?: ApiEvent[]
+    const { e, o, p } = JSON.parse(bytes.toString('utf8', 0, headerEnd === -1 ? bytes.length : headerEnd)) as {
+      /** Where earlier versions had the events. */
+      e?: unknown[]
       o?: string[]
       p?: [string, SourcePosition]
     }
+    const earlier = Array.isArray(e) ? e.map(event => JSON.stringify(event)) : []
     return {
-      events: Array.isArray(e) ? e : [],
+      events: headerEnd === -1 ? earlier : [...lines(bytes, headerEnd + 1)],
       ...(Array.isArray(o) && { origins: o }),
       ...(Array.isArray(p) && { read: p }),
     }
   } catch {
     return { events: [] }
+  }
+}
+
+function* lines(bytes: Buffer, first: number): Generator<string> {
+  for (let from = first; from < bytes.length;) {
+    const end = bytes.indexOf(10, from)
+    const to = end === -1 ? bytes.length : end
+    yield bytes.toString('utf8', from, to)
+    from = to + 1
   }
 }

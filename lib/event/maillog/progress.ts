@@ -61,7 +61,8 @@ export class Progress {
 
   /** Events up to there are about to be let go of: then the place behind them must be known elsewhere. Never rejects. */
   async sent(positions: readonly (readonly [id: string, position: SourcePosition])[]): Promise<void> {
-    for (const [id, position] of positions) this.#sent[id] = position
+    // Not of a log that was forgotten meanwhile: it would count as known, and what comes under its name as read.
+    for (const [id, position] of positions) if (this.#read[id]) this.#sent[id] = position
     this.#cursorChanged = true
     await this.saveCursor()
   }

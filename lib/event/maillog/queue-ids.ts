@@ -8,6 +8,7 @@
  */
 import { randomInt } from 'node:crypto'
 import { HashIndex } from './hash-index.ts'
+import { QueueHosts, type QueueHost } from './queue-hosts.ts'
 import { queueIdCharsMax } from './queue-id.ts'
 import { formatUuid } from './uuid-words.ts'
 
@@ -45,36 +46,22 @@ const removedBit = 16
 const messageIdBit = 32
 const lengthShift = 8
 
-interface Host {
-  readonly name: string
-  size: number
-  /** Opened first, opened last; those that left the queue are in a list of their own. */
-  first: number
-  last: number
-}
-
 export class QueueIds {
   #words = new Uint32Array(slotsMin * slotWords)
   #bytes = new Uint8Array(this.#words.buffer)
   readonly #index = new HashIndex()
-  readonly #hosts: (Host | undefined)[] = []
-  readonly #hostNumbers = new Map<string, number>()
-  readonly #vacantHosts: number[] = []
-  #host = 0
+  readonly #hosts = new QueueHosts()
+  #host = this.#hosts.numberOf('')
   #size = 0
   #slots = 1
   /** Head of the list of slots that are free. */
   #free = 0
   #serial = 0
-  /** Those that left the queue, in order. */
+  /** Those that left the queue, of all hosts, in order. */
   #firstRemoved = 0
   #lastRemoved = 0
   /** Nobody outside can choose ids that collide. */
   readonly #seed = randomInt(2 ** 32)
-
-  constructor() {
-    this.setHost('')
-  }
 
   get size(): number {
     return this.#size
@@ -84,14 +71,7 @@ export class QueueIds {
 
   /** Chooses the host that `find` and `open` mean; the one without name until then. */
   setHost(name: string): void {
-    const known = this.#hostNumbers.get(name)
-    if (known !== undefined) {
-      this.#host = known
-      return
-    }
-    this.#host = this.#vacantHosts.pop() ?? this.#hosts.length
-    this.#hosts[this.#host] = { name, size: 0, first: 0, last: 0 }
-    this.#hostNumbers.set(name, this.#host)
+    this.#host = this.#hosts.numberOf(name)
   }
 
   /** The slot of the queue id that stands there in a text, or 0. */
@@ -124,7 +104,7 @@ export class QueueIds {
     const id = 4 * (base + at.queueId)
     for (let char = 0; char < to - from; char++) bytes[id + char] = text.charCodeAt(from + char)
     this.#index.add(hash, slot)
-    this.#append(this.#hosts[this.#host]!, slot)
+    this.#append(this.#hosts.at(this.#host), slot)
     this.#size++
     return slot
   }
@@ -133,7 +113,7 @@ export class QueueIds {
     const words = this.#words
     const base = slot * slotWords
     this.#unlink(slot)
-    this.#hosts[words[base + at.host]!]!.size--
+    this.#hosts.at(words[base + at.host]!).size--
     this.#index.remove(words[base + at.hash]!, slot)
     // No serial is 0: whoever remembers the slot finds out.
     words[base + at.serial] = 0
@@ -164,24 +144,23 @@ export class QueueIds {
   /** The next to make room: who left the queue first, else who was opened first on the host that has most. */
   oldest(): number {
     if (this.#firstRemoved !== 0) return this.#firstRemoved
-    let most: Host | undefined
-    for (const host of this.#hosts) if (host && host.size > (most?.size ?? 0)) most = host
+    let most: QueueHost | undefined
+    for (const host of this.#hosts.all()) {
+      const more = host.size - (most?.size ?? 0)
+      // Numbers of hosts change with a restart, serials do not.
+      if (more > 0 || (most && more === 0 && this.isAfter(most.first, host.first))) most = host
+    }
     return most?.first ?? 0
   }
 
   /** Forgets hosts that have nothing in the queue. */
   sweepHosts(): void {
-    for (const [number, host] of this.#hosts.entries()) {
-      if (!host || host.size > 0 || number === this.#host) continue
-      this.#hostNumbers.delete(host.name)
-      this.#hosts[number] = undefined
-      this.#vacantHosts.push(number)
-    }
+    this.#hosts.sweep(this.#host)
   }
 
   /** All of them: those in the queue, of each host in the order in which they were opened; then those that left it, in order. */
   *all(): Generator<number> {
-    for (const host of this.#hosts) if (host) yield* this.#from(host.first)
+    for (const host of this.#hosts.all()) yield* this.#from(host.first)
     yield* this.#from(this.#firstRemoved)
   }
 
@@ -197,7 +176,7 @@ export class QueueIds {
   // ── what is known of one ──
 
   hostOf(slot: number): string {
-    return this.#hosts[this.#words[slot * slotWords + at.host]!]!.name
+    return this.#hosts.at(this.#words[slot * slotWords + at.host]!).name
   }
 
   idOf(slot: number): string {
@@ -378,7 +357,7 @@ export class QueueIds {
     return this.#slots++
   }
 
-  #append(host: Host, slot: number): void {
+  #append(host: QueueHost, slot: number): void {
     const words = this.#words
     words[slot * slotWords + at.previous] = host.last
     if (host.last === 0) host.first = slot
@@ -393,7 +372,7 @@ export class QueueIds {
     const base = slot * slotWords
     const previous = words[base + at.previous]!
     const next = words[base + at.next]!
-    const host = this.#hosts[words[base + at.host]!]!
+    const host = this.#hosts.at(words[base + at.host]!)
     const isRemoved = (words[base + at.flags]! & removedBit) !== 0
     if (previous !== 0) words[previous * slotWords + at.next] = next
     else if (isRemoved) this.#firstRemoved = next

@@ -13,6 +13,8 @@ import { findUuid, foundUuid } from './uuid-words.ts'
 
 /** For every message that may be in the queue, this many recipients that wait. */
 const pendingPerEntryMax = 4
+/** For each of these so much memory on average: what most take. Whoever sends long addresses takes it from all. */
+const pendingBytesEach = 256
 const sweepMs = 10 * 60_000
 /** A line may be this far ahead of this machine's clock and still move the clock that things expire by. */
 const aheadMsMax = 3_600_000
@@ -57,18 +59,20 @@ type SavedPending = readonly [string, string | 0, string, string, number, string
 
 export class QueueState {
   readonly ids = new QueueIds()
-  readonly pending = new PendingRecipients()
+  readonly pending: PendingRecipients
   readonly held = new HeldResults(this.ids)
   readonly counts: QueueCounts = { withoutUuid: 0, evicted: 0, expired: 0, pendingNotKept: 0 }
   readonly #options: CorrelatorOptions
   readonly #nowMs: () => number
   #clockMs = 0
   #clockS = 0
+  /** When those without sign of life were looked for last, by the same clock. */
   #sweptMs = 0
 
   constructor(options: CorrelatorOptions, nowMs: () => number) {
     this.#options = options
     this.#nowMs = nowMs
+    this.pending = new PendingRecipients(pendingBytesEach * pendingPerEntryMax * options.entriesMax)
   }
 
   /** Time by the log, never going back, Unix ms. */
@@ -112,7 +116,9 @@ export class QueueState {
 
   setPending(slot: number, known: number, pending: Pending): void {
     if (known !== 0) this.deletePending(slot, known)
-    this.ids.setPending(slot, this.pending.add(slot, this.ids.pending(slot), pending))
+    const first = this.pending.add(slot, this.ids.pending(slot), pending)
+    if (first === undefined) this.counts.pendingNotKept++
+    else this.ids.setPending(slot, first)
   }
 
   deletePending(slot: number, number: number): void {
@@ -134,7 +140,7 @@ export class QueueState {
   }
 
   *save(): Generator<string> {
-    yield JSON.stringify({ clock: this.#clockMs })
+    yield JSON.stringify({ clock: this.#clockMs, swept: this.#sweptMs })
     for (const slot of this.ids.all()) yield JSON.stringify(this.#saved(slot))
   }
 
@@ -145,9 +151,11 @@ export class QueueState {
   restore(lines: Iterable<string>): void {
     const messages = lines[Symbol.iterator]()
     const header = messages.next().value as string | undefined
-    const { clock } = JSON.parse(header ?? '') as { clock?: unknown }
+    const { clock, swept } = JSON.parse(header ?? '') as { clock?: unknown; swept?: unknown }
     if (typeof clock !== 'number') throw new Error('it does not say what time it is of')
     this.#setClock(clock)
+    // Earlier versions did not say it: things then expire a little earlier.
+    if (typeof swept === 'number') this.#sweptMs = swept
     const { ids } = this
     const parents: [parent: number, host: string, children: readonly string[]][] = []
     for (let next = messages.next(); next.done !== true; next = messages.next()) {

@@ -3,6 +3,7 @@ import type { Damage, SegmentLog } from '../../durable/segment-log.ts'
 import type { Logger } from '../../process/log.ts'
 import { StartError } from '../../process/start-error.ts'
 import type { Positions } from './agent-state.ts'
+import type { ApiEvent } from './api-event.ts'
 import { decodePending } from './pending-record.ts'
 import type { RecentEvents } from './recent-events.ts'
 
@@ -32,7 +33,7 @@ export async function recallPending(pending: SegmentLog, recent: RecentEvents): 
       if (record.seq !== seq + 1) beforeLoss ??= { ...last }
       seq = record.seq
       const { events, origins, read } = decodePending(record.payload)
-      for (const [index, event] of events.entries()) recent.add(event, origins?.[index] ?? '')
+      for (const [index, event] of events.entries()) recent.add(JSON.parse(event) as ApiEvent, origins?.[index] ?? '')
       if (read) last[read[0]] = read[1]
     }
   }

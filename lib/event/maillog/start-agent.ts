@@ -11,7 +11,6 @@ import { openTransport } from '../upload/transport.ts'
 import { Uploader } from '../upload/uploader.ts'
 import { Agent } from './agent.ts'
 import { AgentState, type Positions } from './agent-state.ts'
-import type { ApiEvent } from './api-event.ts'
 import { customSmtpEvents, EventUpload } from './event-upload.ts'
 import { followLogs } from './follow-logs.ts'
 import type { FilePosition } from './log-file.ts'
@@ -70,7 +69,7 @@ async function start(context: Context, closers: (() => void | Promise<void>)[]):
   const destination = customSmtpEvents(settings.endpoint, key)
   const transport = openTransport()
   closers.push(() => transport.close())
-  const uploader = new Uploader<ApiEvent>({ destination, transport, log, health, metrics, prefix: 'agent' })
+  const uploader = new Uploader<string>({ destination, transport, log, health, metrics, prefix: 'agent' })
   const { batchEvents, batchAge: batchAgeMs } = settings
   const deadLetters = await DeadLetters.open(join(settings.stateDir, 'dead-letters'), deadLetterBytesMax, 'agent')
   const upload = new EventUpload({ pending, uploader, deadLetters, batchEvents, batchAgeMs, log, health, metrics })

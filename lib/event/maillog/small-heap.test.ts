@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { test } from 'node:test'
+
+/** MB of V8's heap after much was born and some of it lived for a while, and of it the space where objects are born. */
+function heapMb(preamble: string): { nursery: number; peak: number; buffers: number } {
+  const program = `${preamble}
+    import { getHeapSpaceStatistics } from 'node:v8'
+    const kept = []
+    let [peak, buffers] = [0, 0]
+    for (let number = 0; number < 2e6; number++) {
+      kept[number % 50_000] = { number, more: [number] }
+      if (number % 20 === 0) kept[number % 50_000].buffer = Buffer.allocUnsafeSlow(4096)
+      if (number % 1000 !== 0) continue
+      const { heapTotal, arrayBuffers } = process.memoryUsage()
+      peak = Math.max(peak, heapTotal)
+      buffers = Math.max(buffers, arrayBuffers)
+    }
+    const nursery = getHeapSpaceStatistics().find(space => space.space_name === 'new_space').space_size
+    console.log(JSON.stringify({ nursery: nursery / 1e6, peak: peak / 1e6, buffers: buffers / 1e6 }))`
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' })
+  // V8 writes there what it thinks of flags.
+  assert.equal(stderr, '')
+  return JSON.parse(stdout) as ReturnType<typeof heapMb>
+}
+
+test('the heap stays small, also in the version of V8 at hand', () => {
+  const small = heapMb(`import ${JSON.stringify(new URL('small-heap.ts', import.meta.url).href)}`)
+  const usual = heapMb('')
+  assert.ok(small.nursery < 4 && usual.nursery > small.nursery, JSON.stringify({ small, usual }))
+  // By how much depends on how busy the machine is.
+  assert.ok(small.peak < usual.peak, JSON.stringify({ small, usual }))
+})
