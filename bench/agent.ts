@@ -105,6 +105,10 @@ function unitEnvironment(): Record<string, string> {
   return { ...names, NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(tmpdir(), 'bench-agent-cache') }
 }
 
+function rssMb(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) / 1024
+}
+
 function speed(dir: string): void {
   const path = join(dir, 'speed.log')
   const log = generatePostfixLog(path, { messages: speedMessages, deferredOf20: 1, openMax: speedMessages })
@@ -134,11 +138,10 @@ function memory(path: string, log: GeneratedLog): void {
 /** The agent as it is run, from the beginning of the log until all is uploaded; then nothing for a while. */
 async function live(dir: string, path: string, log: GeneratedLog): Promise<void> {
   let uploaded = 0
-  /** Events so far and memory without mapped files, which change with what else runs. */
-  const samples: [events: number, anonymousMb: number][] = []
+  /** Events so far and RSS in MB. */
+  const samples: [events: number, rssMb: number][] = []
   const sample = () => {
-    if (uploaded - (samples.at(-1)?.[0] ?? 0) >= sampleEvery)
-      samples.push([uploaded, processUsage(agent.pid)!.anonymousMb])
+    if (uploaded - (samples.at(-1)?.[0] ?? 0) >= sampleEvery) samples.push([uploaded, rssMb(agent.pid)])
   }
   const sink = createServer((request, response) => {
     let body = ''
@@ -178,7 +181,7 @@ async function live(dir: string, path: string, log: GeneratedLog): Promise<void>
   console.log(
     `agent: ${uploaded} events uploaded in ${seconds.toFixed(0)} s, ${busy.cpuSeconds.toFixed(0)} CPU seconds`,
   )
-  console.log(`  RSS ${busy.peakMb.toFixed(0)} MB at most, ${busy.anonymousMb.toFixed(0)} without mapped files`)
+  console.log(`  RSS ${busy.peakMb.toFixed(0)} MB at most`)
   const full = uploaded * ((log.fullAfterLines ?? log.lines) / log.lines)
   const slopeMb = slopeOf(samples.filter(([events]) => events > full))
   if (slopeMb !== undefined) console.log(`  growth with a full map: ${slopeMb.toFixed(2)} MB per million events`)

@@ -3,8 +3,7 @@
  * message it belongs to, and posts it to the event ingestion API.
  */
 import '../lib/event/maillog/small-heap.ts'
-import { run } from '../lib/process/run.ts'
-import { agentOptions, asksToInspect, inspectOptions } from '../lib/event/maillog/options.ts'
+import { compiledBefore } from '../lib/process/compiled-before.ts'
 
 const manual = `
 Reports what became of every message: follows the log of the mail server, ties each delivery, bounce and deferral to the
@@ -23,10 +22,16 @@ Settings are also read from /etc/sendpost-agent/config.yaml. More: docs/agent.md
 const program = { name: 'agent', manual, configFile: '/etc/sendpost-agent/config.yaml' } as const
 
 // What looks at logs needs none of what sends events, and the other way round: half of the memory and of the start.
-if (asksToInspect(process.argv)) {
-  const { startInspection } = await import('../lib/event/maillog/inspect.ts')
-  await run({ ...program, options: inspectOptions, operands: '[file...]', start: startInspection })
-} else {
+const start = await compiledBefore(async () => {
+  const [{ agentOptions, asksToInspect, inspectOptions }, { run }] = await Promise.all([
+    import('../lib/event/maillog/options.ts'),
+    import('../lib/process/run.ts'),
+  ])
+  if (asksToInspect(process.argv)) {
+    const { startInspection } = await import('../lib/event/maillog/inspect.ts')
+    return () => run({ ...program, options: inspectOptions, operands: '[file...]', start: startInspection })
+  }
   const { startAgent, validateAgent } = await import('../lib/event/maillog/start-agent.ts')
-  await run({ ...program, options: agentOptions, validate: validateAgent, start: startAgent })
-}
+  return () => run({ ...program, options: agentOptions, validate: validateAgent, start: startAgent })
+})
+await start()
