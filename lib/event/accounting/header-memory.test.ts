@@ -7,29 +7,54 @@ import type { Redis } from 'ioredis'
 import pino from 'pino'
 import { HeaderMemory } from './header-memory.ts'
 
-test('Redis, once it is back, is told the last header and none before it', async t => {
-  t.mock.timers.enable({ apis: ['setTimeout'] })
+/** A Redis that keeps what it is told, unless it is away. */
+function fakeRedis() {
   const told: string[] = []
-  let isAway = true
+  const state = { told, isAway: false }
   const redis: Pick<Redis, 'status'> & { set: (key: string, text: string) => Promise<string> } = {
     status: 'ready',
     set: async (_, text) => {
       await Promise.resolve()
-      if (isAway) throw new Error('away')
+      if (state.isAway) throw new Error('away')
       told.push(text)
       return 'OK'
     },
   }
-  const memory = new HeaderMemory({
-    dir: await mkdtemp(join(tmpdir(), 'header-memory-')),
-    source: 'pipe',
-    redis: redis as Redis,
-    log: pino({ level: 'silent' }),
-  })
+  return { state, redis: redis as Redis }
+}
+
+function memoryIn(dir: string, redis: Redis): HeaderMemory {
+  return new HeaderMemory({ dir, source: 'pipe', redis, log: pino({ level: 'silent' }) })
+}
+
+test('Redis, once it is back, is told the last header and none before it', async t => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { state, redis } = fakeRedis()
+  state.isAway = true
+  const memory = memoryIn(await mkdtemp(join(tmpdir(), 'header-memory-')), redis)
   await memory.save(['type', 'rcpt'])
-  isAway = false
+  state.isAway = false
   await memory.save(['rcpt', 'type'])
   t.mock.timers.tick(60_000)
   await memory.close()
-  assert.deepEqual(told, ['["rcpt","type"]'])
+  assert.deepEqual(state.told, ['["rcpt","type"]'])
+})
+
+test('Redis is told what came, not what was only recalled: another may have saved a later one since', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'header-memory-'))
+  const earlier = memoryIn(dir, fakeRedis().redis)
+  await earlier.save(['type', 'rcpt'])
+  await earlier.close()
+
+  const { state, redis } = fakeRedis()
+  const recalled = memoryIn(dir, redis)
+  assert.deepEqual(await recalled.recall(), ['type', 'rcpt'])
+  await recalled.close()
+  assert.deepEqual(state.told, [])
+
+  const again = memoryIn(dir, redis)
+  await again.recall()
+  await again.save(['type', 'rcpt'])
+  await again.close()
+  assert.deepEqual(state.told, ['["type","rcpt"]'])
 })

@@ -34,6 +34,8 @@ export class HeaderMemory {
   #telling: Promise<void> = Promise.resolve()
   /** What Redis is known to have. */
   #told: string | undefined
+  /** What was saved and Redis is not known to have. */
+  #untold: string | undefined
   #isClosed = false
 
   constructor(options: HeaderMemoryOptions) {
@@ -54,6 +56,9 @@ export class HeaderMemory {
     if (text !== this.#kept) {
       this.#kept = text
       this.#saving = this.#saving.then(() => this.#write(text))
+    }
+    if (text !== (this.#untold ?? this.#told)) {
+      this.#untold = text
       this.#telling = this.#tellRedis(text)
     }
     await this.#saving
@@ -65,7 +70,8 @@ export class HeaderMemory {
     clearTimeout(this.#retry)
     await this.#saving
     await this.#telling
-    if (this.#kept !== undefined && this.#kept !== this.#told) await this.#tellRedis(this.#kept)
+    // Not what was only recalled: another process may have saved a later one since.
+    if (this.#untold !== undefined) await this.#tellRedis(this.#untold)
   }
 
   get #file(): string {
@@ -92,6 +98,7 @@ export class HeaderMemory {
     try {
       await answered(this.#options.redis.set(this.#key, text), commandMs)
       this.#told = text
+      if (this.#untold === text) this.#untold = undefined
     } catch {
       if (this.#isClosed || text !== this.#kept) return
       this.#retry = setTimeout(() => void this.#tellRedis(text), redisRetryMs).unref()
