@@ -11,6 +11,9 @@ import { join } from 'node:path'
 import { identify } from '../process/process-identity.ts'
 import { StartError } from '../process/start-error.ts'
 
+/** A live process has the folder. */
+export class DirectoryInUse extends StartError {}
+
 export interface DirectoryLock {
   /** Gives the folder up; idempotent. */
   release: () => Promise<void>
@@ -25,7 +28,8 @@ const attemptsMax = 10
 
 /**
  * Takes the folder for this process; makes it (mode 0700) when it is not there.
- * @throws {StartError} when a live process has it, or it can't be written
+ * @throws {DirectoryInUse} when a live process has it
+ * @throws {StartError} when it can't be written
  */
 export async function lockDirectory(dir: string): Promise<DirectoryLock> {
   const path = join(dir, 'lock')
@@ -35,7 +39,7 @@ export async function lockDirectory(dir: string): Promise<DirectoryLock> {
       const owner = await claim(path)
       if (owner === undefined) break
       if (isAlive(owner, path)) {
-        throw new StartError(`${dir} is in use by process ${owner.pid}: stop that one or choose another folder`)
+        throw new DirectoryInUse(`${dir} is in use by process ${owner.pid}: stop that one or choose another folder`)
       }
       if (attempt === attemptsMax)
         throw new StartError(`${dir} is being taken by another process: choose another folder`)

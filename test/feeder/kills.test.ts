@@ -40,6 +40,20 @@ test('feeder killed again and again: every event arrives, repeats are bounded', 
   assert.deepEqual(rig.endpoint.flaws, [])
 })
 
+test('a feeder that is back after a kill has at once what it had in hand', async () => {
+  const issued = await rig.issue(100)
+  rig.endpoint.answer = () => ({ status: 200, delayMs: 3_600_000 })
+  const args = ['--batch-bytes=20kB', '--lease=1h', '--request-timeout=20s']
+  const first = await rig.feeder(args)
+  await until('an upload', () => rig.endpoint.requests.length > 0, 60_000)
+  first.kill('SIGKILL')
+  await first.exited
+  rig.endpoint.answer = () => ({ status: 200 })
+  await rig.feeder(args)
+  await arrived(rig, issued, 60_000)
+  await emptied()
+})
+
 test('Redis killed and restarted while the feeder works: every event arrives', async () => {
   const issued = await rig.issue(1_000)
   rig.endpoint.answer = () => ({ status: 200, delayMs: 50 })

@@ -116,7 +116,7 @@ export async function setUp(): Promise<Rig> {
       return lengths.reduce((sum, length) => sum + length, 0)
     },
     deadLetters: async () => {
-      const names = await readdir(deadLetterDir).catch(() => [])
+      const names = (await readdir(deadLetterDir).catch(() => [])).filter(name => name.endsWith('.ndjson'))
       const texts = await Promise.all(names.map(name => readFile(join(deadLetterDir, name), 'utf8')))
       return texts
         .join('')

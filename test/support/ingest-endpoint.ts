@@ -78,7 +78,7 @@ export async function startIngestEndpoint(port = 0): Promise<IngestEndpoint> {
     const seen = { method, url, headers, body, events: received }
     requests.push(seen)
     const answer = method === 'POST' ? endpoint.answer(seen) : endpoint.answerGet(url)
-    if (answer?.delayMs !== undefined) await new Promise(resolve => setTimeout(resolve, answer.delayMs))
+    if (answer?.delayMs !== undefined) await new Promise(resolve => setTimeout(resolve, answer.delayMs).unref())
     if (response.destroyed) return
     const status = answer?.status ?? 200
     if (method === 'POST' && status >= 200 && status < 300) {

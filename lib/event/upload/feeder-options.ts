@@ -72,7 +72,7 @@ export const feederOptions = {
     default: '90s',
   }),
   consumer: option(text, {
-    help: 'Name of this feeder, one of a kind in the queue. Default: host name and process id.',
+    help: 'Name of this feeder, one of a kind in the queue. Default: of host, dead letter folder and place among its feeders.',
   }),
   replay: option(path, { help: 'Send the events of this dead letter file, then end. The queue is left alone.' }),
 }

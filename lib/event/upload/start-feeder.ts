@@ -1,9 +1,9 @@
 /** Wires the feeder from its settings. */
-import { hostname } from 'node:os'
 import { EventConsumer } from '../../queue/event-consumer.ts'
 import { type ProcessContext, type Running } from '../../process/run.ts'
 import { StartError } from '../../process/start-error.ts'
 import { RecordStore } from '../../record/record-store.ts'
+import { claimConsumerName } from './consumer-name.ts'
 import { DeadLetterSource } from './dead-letter-source.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { destinationOf, type feederOptions } from './feeder-options.ts'
@@ -18,8 +18,9 @@ const ageMarginMs = 60_000
 export async function startFeeder(context: ProcessContext<typeof feederOptions>): Promise<Running> {
   const { settings, log, health, metrics, onReload } = context
   const { redisUrl, partitions, replay } = settings
-  const name = settings.consumer ?? `${hostname()}-${process.pid}`
   const destination = destinationOf(settings)
+  const consumer = await claimConsumerName(settings.deadLetterDir, settings.consumer)
+  const { name } = consumer
   const deadLetters = await mustOpen(settings.deadLetterDir, () =>
     DeadLetters.open(settings.deadLetterDir, settings.deadLetterMaxBytes, name),
   )
@@ -65,6 +66,7 @@ export async function startFeeder(context: ProcessContext<typeof feederOptions>)
     close: async () => {
       await feeder.stop()
       await Promise.all([source.close(), records.close(), transport.close()])
+      await consumer.release()
       log.info(feeder.totals(), 'ended')
     },
   }
