@@ -43,7 +43,7 @@ export class EventSpill {
   readonly #options: EventSpillOptions
   #segments!: SegmentLog
   /** Appends under way. */
-  #appending = 0
+  readonly #appending = new Set<Promise<unknown>>()
   #isBroken = false
   #isUnreadable = false
   readonly #drainedTotal: Counter
@@ -92,17 +92,18 @@ export class EventSpill {
    * @returns whether it is safe there
    */
   async put(json: string, onImpatience: () => void): Promise<boolean> {
-    this.#appending++
     const impatient = setTimeout(onImpatience, spillMsMax)
+    const appending = this.#segments.append(Buffer.from(json))
+    this.#appending.add(appending)
     try {
-      await this.#segments.append(Buffer.from(json))
+      await appending
       this.#setBroken(undefined)
       return true
     } catch (error) {
       this.#setBroken(error instanceof SegmentLogFull ? error.message : redisReason(error))
       return false
     } finally {
-      this.#appending--
+      this.#appending.delete(appending)
       clearTimeout(impatient)
     }
   }
@@ -134,7 +135,7 @@ export class EventSpill {
 
   /** Waits for the appends under way, then gives up the folder. */
   async close(): Promise<void> {
-    while (this.#appending > 0) await new Promise(setImmediate)
+    await Promise.allSettled(this.#appending)
     await this.#segments.close()
   }
 
