@@ -1,5 +1,6 @@
 /** kill -9 of feeder and Redis, a frozen Redis, several feeders: nothing is lost, repeats carry the same id. */
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { until } from '../support/process.ts'
 import { sized } from '../support/soak.ts'
@@ -52,6 +53,30 @@ test('a feeder that is back after a kill has at once what it had in hand', async
   await rig.feeder(args)
   await arrived(rig, issued, 60_000)
   await emptied()
+})
+
+test('two feeders that bear one name, as on machines made from one: every event arrives, though one is killed', async () => {
+  rig.endpoint.answer = () => ({ status: 200, delayMs: 30 })
+  const twin = (place: string) =>
+    rig.feeder([...short, '--consumer=twin', '--dead-letter-dir', join(rig.deadLetterDir, place)])
+  const issued = await rig.issue(2_000)
+  const [first, second] = [await twin('one'), await twin('two')]
+  await until(
+    'both to upload',
+    async () => {
+      issued.push(...(await rig.issue(100)))
+      const shares = await Promise.all([first, second].map(feeder => feeder.metric('feeder_events_uploaded_total')))
+      return shares.every(share => share > 0)
+    },
+    60_000,
+  )
+  issued.push(...(await rig.issue(2_000)))
+  first.kill('SIGKILL')
+  await first.exited
+  await twin('one')
+  await arrived(rig, issued, 60_000)
+  await emptied()
+  assert.deepEqual(rig.endpoint.flaws, [])
 })
 
 test('Redis killed and restarted while the feeder works: every event arrives', async () => {
