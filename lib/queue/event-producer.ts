@@ -1,9 +1,10 @@
 /**
  * Puts events into the queue. Whoever pushes is answered when the event is in Redis or, where Redis does not take it in
- * time, safe on disk; what is on disk goes to Redis, oldest first, as soon as that takes it again.
+ * time, safe on disk; what is on disk goes to Redis, oldest first, as soon as that takes it again. What Redis confirmed
+ * and lost when it died goes to disk as well, and from there to Redis.
  *
  * What holds:
- * - pushed = queued + spilled + dropped;
+ * - pushed = queued + spilled + dropped; spilled + requeued = drained + on disk;
  * - an event keeps its id on every way, so that the copies that a lost answer may leave can be told from new events;
  * - one round trip is under way at a time, and what is pushed meanwhile shares the next;
  * - while Redis fails, pushing costs an fdatasync shared by all that wait, not a timeout.
@@ -16,8 +17,10 @@ import { Breaker } from './breaker.ts'
 import { createGroup } from './consumer-group.ts'
 import { EventSpill } from './event-spill.ts'
 import { appendEntries } from './grouped-write.ts'
+import { lostGroups, type AppendedGroup } from './lost-entries.ts'
 import { partitionKeys, partitionOf } from './partition.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
+import { RecentlyConfirmed } from './recently-confirmed.ts'
 import { answered, inOneWrite, redisReason } from './redis.ts'
 
 /** Where a pushed event is: in Redis, on disk, or nowhere because both refused it. */
@@ -32,6 +35,8 @@ export interface EventProducerOptions {
   readonly spillBytesMax?: number
   /** Events waiting in Redis from which on new ones go to the spill. 2,000,000. */
   readonly queueLengthMax?: number
+  /** Bytes of events kept in memory in case that Redis loses what it has just confirmed. 32 MB. */
+  readonly confirmedBytesMax?: number
   readonly log: Logger
   readonly health: Health
   readonly metrics: Registry
@@ -52,6 +57,8 @@ interface Pushed extends Entry {
 const groupMax = 1_000
 /** Events that wait for the next round trip at most; more go to the spill. */
 const waitingMax = 20_000
+/** Groups of events that are put on disk together when Redis has lost them. */
+const requeuedAtOnce = 100
 /** How often Redis is probed, and the length of the queue looked at, in milliseconds. */
 const probeMs = 1_000
 /** Failed probes in a row after which the connection is made anew: its other end may be silently gone. */
@@ -71,6 +78,13 @@ export class EventProducer {
   readonly #breaker: Breaker
   #failedProbes = 0
   #isQueueFull = false
+  readonly #confirmed: RecentlyConfirmed<AppendedGroup>
+  readonly #confirmedBytesMax: number
+  /** The run of Redis that was asked what it lost of what others had confirmed. */
+  #checkedRun = ''
+  #checking: Promise<void> | undefined
+  /** What was lost has found no place on disk yet. */
+  #isLossOpen = false
   #pushedSinceCheck = 0
   /** Few after a failure: what Redis takes, but not in time, is sent again as a whole, and is in the queue twice. */
   #drainBytes = drainBytesMax
@@ -79,10 +93,13 @@ export class EventProducer {
   #sending: Promise<void> = Promise.resolve()
   #isClosed = false
   readonly #pushedTotal: Counter<'outcome'>
+  readonly #requeuedTotal: Counter
 
   private constructor(options: EventProducerOptions) {
     this.#options = options
     this.#queueLengthMax = options.queueLengthMax ?? 2_000_000
+    this.#confirmedBytesMax = options.confirmedBytesMax ?? 32e6
+    this.#confirmed = new RecentlyConfirmed(this.#confirmedBytesMax)
     const { log, health, metrics, prefix } = options
     this.#breaker = new Breaker(log, health, metrics, prefix)
     this.#pushedTotal = new Counter({
@@ -92,6 +109,11 @@ export class EventProducer {
       registers: [metrics],
     })
     for (const outcome of ['queued', 'spilled', 'dropped'] as const) this.#pushedTotal.inc({ outcome }, 0)
+    this.#requeuedTotal = new Counter({
+      name: `${prefix}_events_requeued_total`,
+      help: 'Events that Redis had confirmed and may have lost when it died, put on disk to be queued again.',
+      registers: [metrics],
+    })
   }
 
   /**
@@ -109,19 +131,15 @@ export class EventProducer {
       producer.#connection = await PartitionedRedis.open({
         ...options,
         role: 'producer',
-        onUsable: () => {
-          void producer.#createGroups()
-          producer.#probe()
-        },
+        onUsable: () => void producer.#begin(),
       })
     } catch (error) {
       await producer.#spill.close()
       throw error
     }
-    await producer.#createGroups()
+    await producer.#begin()
     producer.#timer = setInterval(() => producer.#probe(), probeMs)
     producer.#timer.unref()
-    producer.#probe()
     return producer
   }
 
@@ -161,12 +179,21 @@ export class EventProducer {
       await new Promise(setImmediate)
     }
     await this.#draining
+    await this.#checking
+    // Whether it still has what it confirmed last, only a Redis that is there could tell.
+    const { isUsable, runId } = this.#connection
+    await this.#requeue(this.#confirmed.ofOtherRuns(isUsable ? runId : undefined).flat())
     this.#connection.close()
     await this.#spill.close()
   }
 
   get #isTaking(): boolean {
-    return !this.#breaker.isOpen && !this.#isQueueFull && this.#connection.isUsable
+    return !this.#breaker.isOpen && !this.#isQueueFull && this.#isReady
+  }
+
+  /** Whether Redis is there and has been asked what it lost: what comes after that could not be told from it. */
+  get #isReady(): boolean {
+    return this.#connection.isUsable && this.#checkedRun === this.#connection.runId
   }
 
   #schedule(): void {
@@ -211,7 +238,12 @@ export class EventProducer {
     group: readonly Item[],
     settle: (items: readonly Item[], isConfirmed: boolean) => void,
   ): Promise<readonly unknown[]> {
-    const { redis, partitions } = this.#connection
+    const { redis, partitions, runId } = this.#connection
+    if (!this.#isReady) {
+      settle(group, false)
+      return [new Error('not connected')]
+    }
+    const sentAt = performance.now()
     const byPartition = new Map<number, Item[]>()
     for (const item of group) {
       const partition = partitionOf(item.messageId, partitions)
@@ -221,14 +253,11 @@ export class EventProducer {
     }
     const failures: unknown[] = []
     const send = async ([partition, items]: [number, Item[]]) => {
+      const stream = partitionKeys(partition).events
+      const entries = items.map(({ json }) => json)
       try {
-        await answered(
-          appendEntries(
-            redis,
-            partitionKeys(partition).events,
-            items.map(({ json }) => json),
-          ),
-        )
+        const lastId = await answered(appendEntries(redis, stream, entries))
+        this.#confirmed.add({ stream, entries, lastId }, bytesOf(entries), runId, sentAt)
       } catch (error) {
         failures.push(error)
         return settle(items, false)
@@ -260,9 +289,19 @@ export class EventProducer {
       })
   }
 
+  /** Whenever Redis comes, and comes back. */
+  async #begin(): Promise<void> {
+    if (!this.#connection?.isUsable) return
+    await this.#check()
+    await this.#createGroups()
+    this.#probe()
+  }
+
   /** Once a second and whenever Redis comes back: is the queue full, can the spill be drained? */
   #probe(): void {
-    if (this.#isClosed || this.#draining || !this.#connection?.isUsable) return
+    if (this.#isClosed || !this.#connection.isUsable) return
+    if (!this.#isReady || this.#isLossOpen) void this.#check()
+    if (this.#draining) return
     this.#draining = this.#checkAndDrain()
       .catch((error: unknown) => {
         this.#options.log.error({ reason: redisReason(error) }, 'the spill can not be drained')
@@ -290,6 +329,49 @@ export class EventProducer {
     await this.#drain()
   }
 
+  /** Never rejects; what it could not do it does with the next probe. */
+  #check(): Promise<void> {
+    this.#checking ??= this.#requeueLost()
+      .catch((error: unknown) => {
+        this.#options.log.warn({ reason: redisReason(error) }, 'Redis does not tell what it lost, trying again')
+      })
+      .finally(() => (this.#checking = undefined))
+    return this.#checking
+  }
+
+  /** After Redis has died and come back, or another took its place: queues again what was lost. */
+  async #requeueLost(): Promise<void> {
+    const { redis, runId } = this.#connection
+    const lost: AppendedGroup[] = []
+    for (const confirmed of this.#confirmed.ofOtherRuns(runId)) {
+      for (const [stream, groups] of Map.groupBy(confirmed, group => group.stream)) {
+        const missing = new Set(await lostGroups(redis, stream, groups))
+        this.#confirmed.forget(groups.filter(group => !missing.has(group)))
+        lost.push(...missing)
+      }
+    }
+    this.#isLossOpen = !(await this.#requeue(lost))
+    this.#checkedRun = runId
+  }
+
+  /** @returns whether all found a place on disk; what did not stays in memory for another attempt */
+  async #requeue(groups: readonly AppendedGroup[]): Promise<boolean> {
+    let count = 0
+    let at = 0
+    for (; at < groups.length; at += requeuedAtOnce) {
+      const some = groups.slice(at, at + requeuedAtOnce)
+      const entries = some.flatMap(group => group.entries)
+      const puts = await Promise.all(entries.map(entry => this.#spill.put(entry, () => undefined)))
+      if (puts.includes(false)) break
+      this.#confirmed.forget(some)
+      count += entries.length
+    }
+    this.#requeuedTotal.inc(count)
+    if (count > 0)
+      this.#options.log.warn({ events: count }, 'Redis died and may have lost events: they are queued again')
+    return at >= groups.length
+  }
+
   async #queueLength(): Promise<number> {
     const { redis, partitions } = this.#connection
     const lengths = await Promise.all(
@@ -300,7 +382,6 @@ export class EventProducer {
 
   /** At worst the consumer does it. */
   async #createGroups(): Promise<void> {
-    if (!this.#connection?.isUsable) return
     const { redis, partitions } = this.#connection
     await Promise.allSettled(Array.from({ length: partitions }, (_, partition) => createGroup(redis, partition)))
   }
@@ -316,7 +397,7 @@ export class EventProducer {
   }
 
   async #drain(): Promise<void> {
-    while (!this.#isClosed && this.#connection.isUsable && !this.#isQueueFull) {
+    while (!this.#isClosed && this.#isReady && !this.#isQueueFull) {
       // While Redis fails one event is enough to find out whether it still does.
       const group = await this.#spill.oldest(this.#breaker.isOpen ? 1 : this.#drainBytes)
       // Redis answered the probe; with nothing on disk to try it with, new events find out whether it takes them.
@@ -331,6 +412,15 @@ export class EventProducer {
       }
       this.#drainBytes = Math.min(drainBytesMax, this.#drainBytes + drainBytesStep)
       await this.#spill.release(group)
+      // What leaves the disk must not push out of memory what was confirmed a moment ago: it goes on with the next probe.
+      if (this.#confirmed.bytes > this.#confirmedBytesMax / 2) return
     }
   }
+}
+
+/** What these take in memory, about. */
+function bytesOf(entries: readonly string[]): number {
+  let bytes = 0
+  for (const entry of entries) bytes += entry.length + 32
+  return bytes
 }

@@ -1,7 +1,7 @@
 /**
  * Where events wait on disk for Redis.
  *
- * What holds: spilled = drained + waiting (+ unreadable, after damage).
+ * What holds: put = drained + waiting (+ unreadable, after damage).
  */
 import { Counter, type Registry } from 'prom-client'
 import type { TrackingEvent } from '../event/event.ts'

@@ -6,7 +6,7 @@
  */
 import type { Redis } from 'ioredis'
 
-const appendScript = `for i = 1, #ARGV do redis.call('XADD', KEYS[1], '*', 'e', ARGV[i]) end return #ARGV`
+const appendScript = `local id for i = 1, #ARGV do id = redis.call('XADD', KEYS[1], '*', 'e', ARGV[i]) end return id`
 const storeScript = `for i = 1, #KEYS do redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1]) end return #KEYS`
 
 /** Connections on which scripts have been refused. */
@@ -14,13 +14,16 @@ const scriptless = new WeakSet<Redis>()
 
 /**
  * Appends entries to the stream of a partition, each as its field `e`; nothing is ever trimmed.
+ * @param entries one at least
+ * @returns Redis's id of the last
  * @throws Error when not all were confirmed; some may have been written then
  */
-export async function appendEntries(redis: Redis, stream: string, entries: readonly string[]): Promise<void> {
-  if (await ranScript(redis, appendScript, [stream], entries)) return
+export async function appendEntries(redis: Redis, stream: string, entries: readonly string[]): Promise<string> {
+  const result = await ranScript(redis, appendScript, [stream], entries)
+  if (result) return String(result.value)
   const pipeline = redis.pipeline()
   for (const entry of entries) pipeline.xadd(stream, '*', 'e', entry)
-  throwFirst(await pipeline.exec())
+  return String(repliesOf(await pipeline.exec()).at(-1))
 }
 
 /**
@@ -36,28 +39,34 @@ export async function setWithExpiry(
   if (await ranScript(redis, storeScript, keys, [String(ttlSeconds), ...values])) return
   const pipeline = redis.pipeline()
   for (const [index, key] of keys.entries()) pipeline.set(key, values[index]!, 'EX', ttlSeconds)
-  throwFirst(await pipeline.exec())
+  repliesOf(await pipeline.exec())
 }
 
+/** What a script returned; undefined where scripts are forbidden. */
 async function ranScript(
   redis: Redis,
   script: string,
   keys: readonly string[],
   values: readonly string[],
-): Promise<boolean> {
-  if (scriptless.has(redis)) return false
+): Promise<{ readonly value: unknown } | undefined> {
+  if (scriptless.has(redis)) return undefined
   try {
     // EVAL, not EVALSHA: the text is short, and a server that was replaced does not know the script.
-    await redis.eval(script, keys.length, ...keys, ...values)
-    return true
+    return { value: await redis.eval(script, keys.length, ...keys, ...values) }
   } catch (error) {
     if (!/^(?:NOPERM|ERR unknown command)/.test((error as Error).message)) throw error
     scriptless.add(redis)
-    return false
+    return undefined
   }
 }
 
-function throwFirst(replies: readonly [Error | null, unknown][] | null): void {
-  const error = replies?.find(([error]) => error)?.[0]
-  if (error) throw error
+/**
+ * What each command of a pipeline was answered.
+ * @throws Error of the first that failed
+ */
+export function repliesOf(replies: readonly [Error | null, unknown][] | null): unknown[] {
+  return (replies ?? []).map(([error, reply]) => {
+    if (error) throw error
+    return reply
+  })
 }

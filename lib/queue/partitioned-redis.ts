@@ -44,6 +44,9 @@ export class PartitionedRedis {
   partitions: number
   /** Whether the server writes an append-only file; undefined while unknown. */
   appendOnly: boolean | undefined
+  /** Which run of Redis this is; where it does not tell, each connection counts as one. Empty until one was reached. */
+  runId = ''
+  #connections = 0
   #isPrepared = false
   #isAgreed = false
   #failures = 0
@@ -134,7 +137,9 @@ export class PartitionedRedis {
   async #prepare(): Promise<void> {
     const { log, health, partitions } = this.#options
     try {
-      this.appendOnly = (await checkRedis(this.redis, this.#options)).appendOnly
+      const setup = await checkRedis(this.redis, this.#options)
+      this.appendOnly = setup.appendOnly
+      this.runId = setup.runId ?? `connection ${++this.#connections}`
       const agreed = await agreedPartitions(this.redis, this.#isAgreed ? this.partitions : partitions)
       if (this.#isAgreed && agreed !== this.partitions) {
         log.warn({ before: this.partitions, now: agreed }, 'the number of partitions has changed, following it')

@@ -192,6 +192,8 @@ function badUrl(): StartError {
 export interface RedisSetup {
   /** Whether it writes an append-only file; undefined when it does not say. */
   readonly appendOnly: boolean | undefined
+  /** Tells one run of a server from its next and from other servers; undefined when it does not say. */
+  readonly runId: string | undefined
 }
 
 const warned = new WeakMap<Health, Set<string>>()
@@ -241,7 +243,10 @@ export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<Redis
         'set "appendonly yes" in redis.conf, or run CONFIG SET appendonly yes',
     )
   }
-  return { appendOnly: appendOnly === undefined ? undefined : appendOnly !== '0' }
+  return {
+    appendOnly: appendOnly === undefined ? undefined : appendOnly !== '0',
+    runId: infoField(info, 'run_id'),
+  }
 }
 
 /** A section of INFO; empty where that is forbidden. */

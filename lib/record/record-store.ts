@@ -5,6 +5,7 @@ import type { Logger } from '../process/log.ts'
 import { setWithExpiry } from '../queue/grouped-write.ts'
 import { partitionOf } from '../queue/partition.ts'
 import { PartitionedRedis } from '../queue/partitioned-redis.ts'
+import { RecentlyConfirmed } from '../queue/recently-confirmed.ts'
 import { redisReason } from '../queue/redis.ts'
 import { encodeRecord, mergeRecords, recordKeyIn, type MessageRecord, type RecordWriter } from './record.ts'
 
@@ -16,6 +17,8 @@ export interface RecordStoreOptions {
   readonly metrics: Registry
   /** Beginning of the metrics' names: the process. */
   readonly prefix: string
+  /** Bytes of records kept in memory in case that Redis loses what it has just confirmed. 8 MB. */
+  readonly confirmedBytesMax?: number
 }
 
 /** A record and the message that it is of. */
@@ -26,6 +29,13 @@ export interface RecordEntry {
 
 interface Put extends RecordEntry {
   readonly writer: RecordWriter
+  readonly ttlSeconds: number
+}
+
+/** Records of one partition that live as long: one command. */
+interface Command {
+  readonly keys: string[]
+  readonly values: string[]
   readonly ttlSeconds: number
 }
 
@@ -51,11 +61,16 @@ export class RecordStore {
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
   #isLosing = false
+  readonly #confirmed: RecentlyConfirmed<Command>
+  /** The run of Redis that has again all that others confirmed. */
+  #restoredRun = ''
+  #restoring: Promise<void> | undefined
   readonly #log: Logger
   readonly #total: Counter<'outcome'>
 
-  private constructor({ log, metrics, prefix }: RecordStoreOptions) {
+  private constructor({ log, metrics, prefix, confirmedBytesMax = 8e6 }: RecordStoreOptions) {
     this.#log = log
+    this.#confirmed = new RecentlyConfirmed(confirmedBytesMax)
     this.#total = new Counter({
       name: `${prefix}_records_total`,
       help: 'Records of messages, by what became of them: stored in Redis, or lost because Redis was away too long.',
@@ -71,7 +86,7 @@ export class RecordStore {
    */
   static async open(options: RecordStoreOptions): Promise<RecordStore> {
     const store = new RecordStore(options)
-    store.#connection = await PartitionedRedis.open({ ...options, role: 'store', onUsable: () => store.#schedule() })
+    store.#connection = await PartitionedRedis.open({ ...options, role: 'store', onUsable: () => store.#usable() })
     return store
   }
 
@@ -143,6 +158,12 @@ export class RecordStore {
     this.#connection.close()
   }
 
+  #usable(): void {
+    this.#schedule()
+    // Else with the next record.
+    if (this.#connection) this.#restore().catch(() => undefined)
+  }
+
   /** Sends what waits, after a while; at most one such wait is under way. */
   #schedule(waitMs = gatherMs): void {
     if (this.#timer || this.#isSending || this.#isClosed || this.#waiting.length === 0) return
@@ -171,8 +192,10 @@ export class RecordStore {
   }
 
   async #store(group: readonly Put[]): Promise<void> {
-    const { redis, partitions } = this.#connection
-    const commands = new Map<string, { keys: string[]; values: string[]; ttlSeconds: number }>()
+    // First, for a record may take the place of one that was lost.
+    await this.#restore()
+    const { partitions } = this.#connection
+    const commands = new Map<string, Command>()
     for (const { writer, messageId, record, ttlSeconds } of group) {
       const partition = partitionOf(messageId, partitions)
       const name = `${partition} ${ttlSeconds}`
@@ -181,11 +204,36 @@ export class RecordStore {
       command.keys.push(recordKeyIn(partition, writer, messageId))
       command.values.push(encodeRecord(record))
     }
-    await Promise.all(
-      Array.from(commands.values(), ({ keys, values, ttlSeconds }) =>
-        this.#connection.answer(setWithExpiry(redis, keys, values, ttlSeconds), groupMs),
-      ),
-    )
+    await Promise.all(Array.from(commands.values(), command => this.#set(command)))
     this.#total.inc({ outcome: 'stored' }, group.length)
+  }
+
+  async #set(command: Command): Promise<void> {
+    const { redis, runId } = this.#connection
+    const { keys, values, ttlSeconds } = command
+    const sentAt = performance.now()
+    await this.#connection.answer(setWithExpiry(redis, keys, values, ttlSeconds), groupMs)
+    let bytes = 0
+    for (const [index, key] of keys.entries()) bytes += key.length + values[index]!.length + 64
+    this.#confirmed.add(command, bytes, runId, sentAt)
+  }
+
+  /**
+   * After Redis has died and come back, or another took its place: stores again what it had confirmed a moment before.
+   * @throws Error when not all was confirmed
+   */
+  async #restore(): Promise<void> {
+    const { runId } = this.#connection
+    if (runId === this.#restoredRun) return
+    this.#restoring ??= this.#setLost(runId).finally(() => (this.#restoring = undefined))
+    await this.#restoring
+  }
+
+  async #setLost(runId: string): Promise<void> {
+    for (const command of this.#confirmed.ofOtherRuns(runId).flat()) {
+      await this.#set(command)
+      this.#confirmed.forget([command])
+    }
+    this.#restoredRun = runId
   }
 }

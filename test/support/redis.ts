@@ -1,5 +1,5 @@
 /** A Redis of its own for a test: free loopback port, fresh folder, append-only file on. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat, truncate } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
@@ -19,6 +19,11 @@ export interface TestRedis {
   kill: (signal: NodeJS.Signals) => Promise<void>
   /** Starts it again on the same port and folder, after a kill or in place of the running one (SIGKILL). */
   restart: () => Promise<void>
+  /**
+   * Starts it again, after a kill, without the last bytes of its append-only file: what it confirmed and had not written
+   * yet. Redis leaves out what is cut in two.
+   */
+  restartWithout: (bytes: number) => Promise<void>
   /** Starts an empty one on the same port, as when somebody replaces the server. */
   replace: () => Promise<void>
   /** Ends it and removes the folder. */
@@ -61,6 +66,13 @@ export async function startRedis(config: readonly string[] = []): Promise<TestRe
     kill,
     restart: async () => {
       await kill('SIGKILL')
+      server = await start()
+    },
+    restartWithout: async bytes => {
+      await kill('SIGKILL')
+      const files = await readdir(join(dir, 'appendonlydir'))
+      const last = join(dir, 'appendonlydir', files.findLast(name => name.endsWith('.incr.aof')) ?? '')
+      await truncate(last, Math.max(0, (await stat(last)).size - bytes))
       server = await start()
     },
     replace: async () => {

@@ -28,6 +28,8 @@ const idleMs = 5_000
 const spillWaitMs = 15_000
 /** How long the end of the input waits for the spill to be drained. */
 const drainWaitMs = 5_000
+/** Bytes of events, and of records, kept in memory in case that Redis loses what it has just confirmed. */
+const confirmedBytesMax = 4e6
 /** How soon events that found no place at all are pushed again, in milliseconds. */
 const dropRetryMs = 500
 
@@ -37,7 +39,15 @@ export async function startAcctEtl(context: Context): Promise<Running> {
   const input = await openInput(infile)
   // A file can be read again: nothing of it need be kept elsewhere, and a pipe's process may be using the folder.
   const spill = infile === undefined ? await openSpill(context) : undefined
-  const records = await RecordStore.open({ redisUrl, partitions, log, health, metrics, prefix: 'acct_etl' })
+  const records = await RecordStore.open({
+    redisUrl,
+    partitions,
+    log,
+    health,
+    metrics,
+    prefix: 'acct_etl',
+    confirmedBytesMax,
+  })
   const eventsDir = join(spillDir, infile === undefined ? 'events' : `events-replay-${process.pid}`)
   const producer = settings.events
     ? await EventProducer.open({
@@ -45,6 +55,7 @@ export async function startAcctEtl(context: Context): Promise<Running> {
         partitions,
         spillDir: eventsDir,
         spillBytesMax: settings.spillMaxBytes,
+        confirmedBytesMax,
         log,
         health,
         metrics,

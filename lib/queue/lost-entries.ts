@@ -1,0 +1,61 @@
+/** Which entries of a stream did not survive a restart of Redis, or the failover to a replica. */
+import type { Redis } from 'ioredis'
+import { repliesOf } from './grouped-write.ts'
+import { answered } from './redis.ts'
+
+/** Entries that were appended to one stream at once. */
+export interface AppendedGroup {
+  readonly stream: string
+  readonly entries: readonly string[]
+  /** Redis's id of the last of them. */
+  readonly lastId: string
+}
+
+/** Longest wait for an answer, in milliseconds: a Redis that has just loaded its file is slow. */
+const answerMs = 2_000
+
+/**
+ * Those of the groups that are not in Redis and that nobody has taken out of it either. What is kept of what a run of Redis
+ * did is always a beginning of it, so that the last that is there tells of all before. Only where others have appended
+ * since, while all of these had been taken out already, is it not to be told, nor where XINFO is forbidden: then they count as lost.
+ * @param groups appended to `stream` by this process, oldest first, all to the same run of Redis, which has ended
+ * @throws Error when Redis does not answer
+ */
+export async function lostGroups<Group extends AppendedGroup>(
+  redis: Redis,
+  stream: string,
+  groups: readonly Group[],
+): Promise<readonly Group[]> {
+  const last = await lastGeneratedId(redis, stream)
+  if (last === undefined) return groups
+  const isAfter = (group: Group) => compareIds(group.lastId, last) > 0
+  const newest = groups.at(-1)
+  if (!newest || isAfter(newest)) return groups.filter(isAfter)
+  if (newest.lastId === last) return []
+  const pipeline = redis.pipeline()
+  for (const { lastId } of groups) pipeline.xrange(stream, lastId, lastId)
+  const found = repliesOf(await answered(pipeline.exec(), answerMs)) as [string, string[]][][]
+  // Another Redis may have given the same id to something else.
+  const lastFound = groups.findLastIndex(({ entries }, index) => found[index]?.[0]?.[1][1] === entries.at(-1))
+  return groups.slice(lastFound + 1)
+}
+
+/** Undefined where it is forbidden to ask. */
+async function lastGeneratedId(redis: Redis, stream: string): Promise<string | undefined> {
+  try {
+    const fields = (await answered(redis.xinfo('STREAM', stream), answerMs)) as unknown[]
+    return String(fields[fields.indexOf('last-generated-id') + 1])
+  } catch (error) {
+    const { message } = error as Error
+    if (message.startsWith('ERR no such key')) return '0-0'
+    if (/^(?:NOPERM|ERR unknown)/.test(message)) return undefined
+    throw error
+  }
+}
+
+/** As Redis compares them: by milliseconds, then by number within the millisecond. */
+function compareIds(a: string, b: string): number {
+  const [aMs = 0, aNumber = 0] = a.split('-').map(Number)
+  const [bMs = 0, bNumber = 0] = b.split('-').map(Number)
+  return aMs - bMs || aNumber - bNumber
+}

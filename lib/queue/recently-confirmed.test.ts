@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { RecentlyConfirmed } from './recently-confirmed.ts'
+
+function kept(bytesMax = 1_000) {
+  const clock = { ms: 0 }
+  const confirmed = new RecentlyConfirmed<string>(bytesMax, () => clock.ms)
+  const at = (ms: number) => (clock.ms = ms)
+  return { confirmed, at }
+}
+
+it('keeps what was confirmed until the same run of Redis has answered something sent 3 s later', () => {
+  const { confirmed, at } = kept()
+  confirmed.add('first', 1, 'run', at(0))
+  at(2_990)
+  confirmed.add('second', 1, 'run', 2_990)
+  // Sent in time, answered late: Redis may have been frozen since the first.
+  at(60_000)
+  confirmed.add('third', 1, 'run', 3_000)
+  assert.deepEqual(confirmed.ofOtherRuns('next').flat(), ['first', 'second', 'third'])
+  confirmed.add('fourth', 1, 'run', 3_001)
+  assert.deepEqual(confirmed.ofOtherRuns('next').flat(), ['second', 'third', 'fourth'])
+  assert.deepEqual(confirmed.ofOtherRuns('run').flat(), [])
+})
+
+it('keeps what a run confirmed that ended, whatever the next one answers', () => {
+  const { confirmed, at } = kept()
+  confirmed.add('old', 1, 'run', at(0))
+  confirmed.add('new', 1, 'next', at(100_000))
+  confirmed.add('newer', 1, 'next', at(200_000))
+  assert.deepEqual(confirmed.ofOtherRuns('next'), [['old']])
+  assert.deepEqual(confirmed.ofOtherRuns('third'), [['old'], ['new', 'newer']])
+  confirmed.forget(['old'])
+  assert.deepEqual(confirmed.ofOtherRuns(undefined).flat(), ['new', 'newer'])
+  confirmed.add('newest', 1, 'next', at(300_000))
+  assert.deepEqual(confirmed.ofOtherRuns(undefined).flat(), ['newest'])
+  assert.equal(confirmed.bytes, 1)
+})
+
+it('keeps no more than its bytes', () => {
+  const { confirmed, at } = kept(100)
+  for (const item of ['a', 'b', 'c']) confirmed.add(item, 40, 'run', at(0))
+  assert.deepEqual(confirmed.ofOtherRuns('next').flat(), ['b', 'c'])
+  assert.equal(confirmed.bytes, 80)
+  confirmed.add('huge', 101, 'run', at(0))
+  assert.deepEqual(confirmed.ofOtherRuns('next').flat(), [])
+  assert.equal(confirmed.bytes, 0)
+})

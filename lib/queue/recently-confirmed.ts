@@ -1,0 +1,74 @@
+/**
+ * What Redis confirmed within the last few seconds, in case that it dies and takes that along.
+ *
+ * Redis answers before what it did is in its append-only file. With `appendfsync everysec` it puts the write off for up to
+ * two seconds while a sync of the file is under way (flushAppendOnlyFile in its aof.c), so that even a kill, which leaves
+ * all that was written, loses what was confirmed then. A power failure and the failover to a replica lose such a tail too.
+ */
+
+/** How long something is kept after it was confirmed, in milliseconds: those two seconds, and what the write takes. */
+const keptMs = 3_000
+
+interface Confirmed<Item> {
+  readonly item: Item
+  readonly bytes: number
+  readonly runId: string
+  readonly at: number
+}
+
+export class RecentlyConfirmed<Item> {
+  readonly #bytesMax: number
+  readonly #now: () => number
+  /** By time. */
+  readonly #kept: Confirmed<Item>[] = []
+  #bytes = 0
+
+  /**
+   * @param bytesMax what is kept at most; beyond that the oldest is forgotten before its time
+   * @param now a clock in milliseconds
+   */
+  constructor(bytesMax: number, now: () => number = () => performance.now()) {
+    this.#bytesMax = bytesMax
+    this.#now = now
+  }
+
+  /** What is kept, in the unit that was given to `add`. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /**
+   * Keeps what was just confirmed, and forgets what this shows to be safe: what the same run of Redis had confirmed long
+   * before it was sent this. Time alone shows nothing, for Redis may have been frozen.
+   * @param runId which run of Redis confirmed it
+   * @param sentAt when it was sent, by the clock
+   */
+  add(item: Item, bytes: number, runId: string, sentAt: number): void {
+    this.#kept.push({ item, bytes, runId, at: this.#now() })
+    this.#bytes += bytes
+    for (;;) {
+      const oldest = this.#kept[0]
+      if (!oldest) return
+      const isSafe = oldest.runId === runId && oldest.at < sentAt - keptMs
+      if (!isSafe && this.#bytes <= this.#bytesMax) return
+      this.#kept.shift()
+      this.#bytes -= oldest.bytes
+    }
+  }
+
+  /** What was confirmed by other runs of Redis than this, by run, in that order: it may be lost. */
+  ofOtherRuns(runId: string | undefined): readonly (readonly Item[])[] {
+    const byRun = Map.groupBy(this.#kept, each => each.runId)
+    return Array.from(byRun)
+      .filter(([run]) => run !== runId)
+      .map(([, kept]) => kept.map(({ item }) => item))
+  }
+
+  /** Forgets what `ofOtherRuns` gave. */
+  forget(items: readonly Item[]): void {
+    const forgotten = new Set(items)
+    const rest = this.#kept.filter(({ item }) => !forgotten.has(item))
+    this.#kept.splice(0, this.#kept.length, ...rest)
+    this.#bytes = rest.reduce((sum, { bytes }) => sum + bytes, 0)
+  }
+}
