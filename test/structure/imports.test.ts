@@ -26,9 +26,10 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'message/smtp': ['message/tracking', 'message/mime', 'event', 'link', 'record', 'queue', 'process'],
   // An event on its way out.
   'event/engagement': ['event', 'link', 'record', 'queue', 'process'],
-  'event/accounting': ['event', 'record', 'queue', 'durable', 'process'],
+  'event/powermta': ['event'],
+  'event/accounting': ['event', 'event/powermta', 'record', 'queue', 'durable', 'process'],
   'event/upload': ['event', 'record', 'queue', 'durable', 'process'],
-  'event/maillog': ['event', 'event/upload', 'durable', 'process'],
+  'event/maillog': ['event', 'event/powermta', 'event/upload', 'durable', 'process'],
   // Tools around both.
   linktool: ['message/tracking', 'message/mime', 'message/html', 'event', 'link', 'record', 'durable', 'process'],
   console: ['event', 'durable', 'process'],

@@ -1,7 +1,7 @@
 /** From bytes of accounting CSV to records and events. */
 import type { Health } from '../../process/health.ts'
 import type { DeliveryEvent } from '../event.ts'
-import { AccountingColumns, isHeaderRow } from './accounting-columns.ts'
+import { AccountingColumns, isHeaderRow } from '../powermta/accounting-columns.ts'
 import type { AccountingMeter } from './accounting-meter.ts'
 import { AccountingRowReader } from './accounting-row.ts'
 import { csvRows } from './csv-rows.ts'

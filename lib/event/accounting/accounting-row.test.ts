@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { AccountingColumns, isHeaderRow } from './accounting-columns.ts'
+import { AccountingColumns } from '../powermta/accounting-columns.ts'
 import { AccountingRowReader } from './accounting-row.ts'
-import { accountingTime } from './accounting-time.ts'
-import { bounceClass } from './bounce-class.ts'
 import { csvRows } from './csv-rows.ts'
 
 const messageId = '0000123456789abcdef0'
@@ -70,12 +68,6 @@ test('columns may come in any order and case', () => {
       },
     ),
   )
-})
-
-test('of a column that is there twice the first value that is not empty counts', () => {
-  const read = reader('type,rcpt,rcpt,header_x-sp-message-id')
-  const reading = read.record(['d', '', 'b@example.net', messageId])
-  assert.equal(reading.kind === 'record' && reading.record.recipient, 'b@example.net')
 })
 
 test('the job is the header, else the job id of PowerMTA', () => {
@@ -174,50 +166,4 @@ test('a bounce without a remote server has no code and takes its reason from the
   assert.equal(reading.event.code, undefined)
   assert.equal(reading.event.reason, '5.1.2 (bad destination system: no such domain)')
   assert.equal(reading.event.enhancedStatus, '5.1.2')
-})
-
-test('accountingTime reads both forms and nothing else', () => {
-  assert.equal(accountingTime('1178807903'), 1_178_807_903_000)
-  assert.equal(accountingTime('2016-05-29 01:10:51+0200'), Date.parse('2016-05-28T23:10:51Z'))
-  assert.equal(accountingTime('2016-05-29 01:10:51-0330'), Date.parse('2016-05-29T04:40:51Z'))
-  assert.equal(accountingTime('2016-05-29T01:10:51Z'), Date.parse('2016-05-29T01:10:51Z'))
-  assert.equal(accountingTime('2016-05-29 01:10:51.123-03:30'), Date.parse('2016-05-29T04:40:51Z'))
-  for (const bad of [
-    '',
-    '12',
-    'yesterday',
-    '2016-13-01 00:00:00+0000',
-    '2016-05-29 25:00:00+0000',
-    '2016-05-29 01:10:51',
-  ]) {
-    assert.equal(accountingTime(bad), undefined, bad)
-  }
-})
-
-test('isHeaderRow knows a header line anywhere, and no record for one', () => {
-  assert.ok(isHeaderRow(['type', 'rcpt']))
-  assert.ok(isHeaderRow(['#type', 'rcpt']))
-  assert.ok(isHeaderRow([' Type ', 'x']))
-  assert.ok(isHeaderRow(['rcpt', 'type', 'orig']))
-  assert.ok(!isHeaderRow(['d', 'type', 'rcpt']))
-  assert.ok(!isHeaderRow(['', '']))
-  assert.ok(!isHeaderRow([]))
-})
-
-test('bounceClass knows categories in any case, and treats made-up ones as soft', () => {
-  assert.equal(bounceClass('Bad-Mailbox', false), 10)
-  assert.equal(bounceClass('our-own-category', false), 1)
-  assert.equal(bounceClass('our-own-category', true), 70)
-  assert.equal(bounceClass('constructor', false), 1)
-  assert.equal(bounceClass('', true), 70)
-})
-
-test('csvRows yields a row a record, also where parser and framer differ', () => {
-  assert.deepEqual(csvRows([], true), [])
-  assert.deepEqual(csvRows(['a,b', '"c\nd",""'], true), [
-    ['a', 'b'],
-    ['c\nd', ''],
-  ])
-  const odd = csvRows(['a\nb', 'c'], false)
-  assert.deepEqual(odd, [undefined, ['c']])
 })

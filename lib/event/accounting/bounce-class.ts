@@ -1,7 +1,8 @@
 /** SparkPost's bounce classes for PowerMTA's bounce categories. */
+import type { BounceCategory } from '../powermta/bounce-category.ts'
 
 /** PowerMTA `bounceCat` → SparkPost bounce class. docs/acct_etl.md gives the reasons. */
-const classes: Readonly<Record<string, number>> = {
+const classes: Readonly<Record<BounceCategory, number>> = {
   'bad-configuration': 25,
   'bad-connection': 20,
   'bad-domain': 10,
@@ -27,9 +28,7 @@ const undeterminedClass = 1
 const transientClass = 70
 
 /** @param isDelay the message is still being tried */
-export function bounceClass(bounceCat: string, isDelay: boolean): number {
-  const key = bounceCat.trim().toLowerCase()
-  const known = Object.hasOwn(classes, key) ? classes[key] : undefined
-  if (isDelay && (known === undefined || known === undeterminedClass)) return transientClass
-  return known ?? undeterminedClass
+export function bounceClass(category: BounceCategory | 'own' | 'none', isDelay: boolean): number {
+  const known = category === 'own' || category === 'none' ? undeterminedClass : classes[category]
+  return isDelay && known === undeterminedClass ? transientClass : known
 }

@@ -8,7 +8,7 @@ import type { Redis } from 'ioredis'
 import { writeFileDurably } from '../../durable/durable-file.ts'
 import type { Logger } from '../../process/log.ts'
 import { answered } from '../../queue/redis.ts'
-import { columnsMax } from './accounting-columns.ts'
+import { columnsMax } from '../powermta/accounting-columns.ts'
 
 export interface HeaderMemoryOptions {
   /** Folder of the file; made when it is not there. */

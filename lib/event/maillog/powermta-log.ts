@@ -5,24 +5,41 @@
  * | type | event |
  * |---|---|
  * | d | delivered |
- * | b | bounced; soft_bounced for the categories message-expired and quota-issues |
- * | t | deferred |
- * | rb | bounced (reported by mail, later) |
+ * | b | bounced; soft_bounced for the categories message-expired and quota-issues, and those of the operator's own |
+ * | t, tq | deferred |
+ * | rb | as b (reported by mail, later) |
  *
  * The UUID stands in the column `header_X-Sendpost-Message-UUID` (`record-fields d *,header_X-Sendpost-Message-UUID`), else in
  * `jobId` or `envId`.
  */
+import type { DeliveryType } from '../event.ts'
+import { AccountingColumns, columnsMax, isHeaderRow } from '../powermta/accounting-columns.ts'
+import { accountingTime } from '../powermta/accounting-time.ts'
+import { bounceCategory } from '../powermta/bounce-category.ts'
+import { csvFields } from '../powermta/csv-fields.ts'
+import { deliveryType, isRecordType } from '../powermta/record-type.ts'
+import { remoteReply } from '../powermta/remote-reply.ts'
 import type { DeliveryLog, DeliveryLogHooks } from './delivery-log.ts'
 import { cutDescription } from './kept-description.ts'
+import type { LineVerdict } from './line-verdict.ts'
 import { messageUuid } from './message-uuid.ts'
 import type { OutcomeType } from './outcome.ts'
 
-const types: Readonly<Record<string, OutcomeType>> = { d: 'delivered', b: 'bounced', t: 'deferred', rb: 'bounced' }
-const softCategories = new Set(['message-expired', 'quota-issues'])
-const uuidColumns = ['header_x-sendpost-message-uuid', 'jobid', 'envid']
-
-/** Lower-case name → place; of a name that is there twice the first counts. */
-type Columns = ReadonlyMap<string, number>
+/** The API knows no complaints. */
+const outcomeTypes: Readonly<Record<DeliveryType, OutcomeType | undefined>> = {
+  delivery: 'delivered',
+  bounce: 'bounced',
+  delay: 'deferred',
+  out_of_band: 'bounced',
+  spam_complaint: undefined,
+}
+/** A category that the operator made up: nobody knows, and so not hard. */
+const softCategories: ReadonlySet<ReturnType<typeof bounceCategory>> = new Set([
+  'message-expired',
+  'quota-issues',
+  'own',
+])
+const uuidColumns = ['header_X-Sendpost-Message-UUID', 'jobId', 'envId']
 
 /** Sources whose columns are remembered; past it those of the one that came first are forgotten. */
 const sourcesMax = 1000
@@ -31,65 +48,66 @@ export class PowerMtaLog implements DeliveryLog {
   readonly size = 0
   readonly #hooks: DeliveryLogHooks
   /** Of each source, by its last header. */
-  readonly #columns = new Map<string, Columns>()
+  readonly #columns = new Map<string, AccountingColumns>()
   #withoutUuid = 0
 
   constructor(hooks: DeliveryLogHooks) {
     this.#hooks = hooks
   }
 
-  read(line: string, whole: boolean, _latestMs: number, source: string): string {
-    const fields = csvFields(Buffer.from(line, 'latin1').toString('utf8').replace(/\r$/, ''))
-    const [first] = fields ?? []
-    if (!fields || first === undefined) return 'unparsed'
-    if (/^#?type$/i.test(first)) {
-      this.#setColumns(source, columnsOf(fields))
+  read(line: string, whole: boolean, _latestMs: number, source: string): LineVerdict {
+    const row = csvFields(Buffer.from(line, 'latin1').toString('utf8').replace(/\r$/, ''))
+    if (!row) return 'unparsed'
+    if (isHeaderRow(row)) {
+      if (!whole) return 'malformed'
+      this.#setColumns(source, row)
       return 'correlation'
     }
-    const type = types[first]
-    if (type === undefined) return 'other'
     const columns = this.#columns.get(source)
+    const type = columns?.type(row) ?? row[0]?.toLowerCase() ?? ''
+    if (!isRecordType(type)) return 'unparsed'
+    const delivery = deliveryType(type)
+    const outcome = delivery && outcomeTypes[delivery]
+    if (outcome === undefined) return 'other'
     if (!columns) return 'orphan'
-    // Cut, or of another header.
-    if (!whole || fields.length < columns.size) return 'malformed'
-    return this.#record(type, fields, columns)
+    if (!whole || columns.flaw(row) !== undefined) return 'malformed'
+    return this.#record(outcome, row, columns)
   }
 
-  #setColumns(source: string, columns: Columns): void {
+  #setColumns(source: string, names: readonly string[]): void {
     const [first] = this.#columns.keys()
     if (first !== undefined && this.#columns.size >= sourcesMax && !this.#columns.has(source))
       this.#columns.delete(first)
-    this.#columns.set(source, columns)
+    this.#columns.set(source, new AccountingColumns(names))
   }
 
-  #record(type: OutcomeType, fields: readonly string[], columns: Columns): string {
-    const field = (name: string) => fields[columns.get(name) ?? -1] ?? ''
-    const recipient = field('rcpt')
-    if (recipient === '') return 'malformed'
+  #record(type: OutcomeType, row: readonly string[], columns: AccountingColumns): LineVerdict {
+    const field = (name: string) => columns.value(row, name)
     let uuid: string | undefined
     for (const name of uuidColumns) uuid ??= messageUuid(field(name))
     if (uuid === undefined) {
       this.#withoutUuid++
       return 'held'
     }
-    const diagnostic = field('dsndiag')
-    const reply = diagnostic.replace(/^smtp;\s*/i, '')
-    const code = /^smtp;/i.test(diagnostic) ? /^[2-5]\d\d(?=[\s-]|$)/.exec(reply)?.[0] : undefined
-    const status = field('dsnstatus')
+    const recipient = columns.recipient(row)
+    if (recipient === '') return 'malformed'
+    const status = field('dsnStatus')
+    const { code, text } = remoteReply(field('dsnDiag'), status)
+    const at = accountingTime(field('timeLogged'))
     this.#hooks.report({
       uuid,
-      type: type === 'bounced' && softCategories.has(field('bouncecat')) ? 'soft_bounced' : type,
-      at: accountingMicros(field('timelogged')),
+      type: type === 'bounced' && softCategories.has(bounceCategory(field('bounceCat'))) ? 'soft_bounced' : type,
+      at: at === undefined ? Number.NaN : at * 1000,
       recipient,
-      code: code === undefined ? undefined : Number(code),
-      description: cutDescription(reply === '' ? status : reply),
+      code,
+      description: cutDescription(text),
       log: {
-        queueId: field('jobid'),
+        queueId: field('jobId'),
         to: recipient,
         origTo: undefined,
-        relay: field('dsnmta'),
+        relay: field('dsnMta'),
         dsn: status.split(' ')[0] ?? '',
-        status: field('dsnaction'),
+        status: field('dsnAction'),
       },
     })
     return 'event'
@@ -104,57 +122,23 @@ export class PowerMtaLog implements DeliveryLog {
   }
 
   save(): Iterable<string> {
-    return Array.from(this.#columns, ([source, columns]) => JSON.stringify([source, [...columns]]))
+    return Array.from(this.#columns, ([source, { names }]) =>
+      JSON.stringify([source, names.map((name, place) => [name, place])]),
+    )
   }
 
-  /** What earlier versions wrote does not say of which source it is: the next header does. */
+  /** The earliest versions did not say of which source the columns are: the next header does. */
   restore(lines: Iterable<string>): void {
     for (const line of lines) {
-      const [source, columns] = JSON.parse(line) as [unknown, [string, number][]]
-      if (typeof source === 'string') this.#setColumns(source, new Map(columns))
-    }
-  }
-}
-
-function columnsOf(names: readonly string[]): Columns {
-  const columns = new Map<string, number>()
-  for (const [place, name] of names.entries()) {
-    const key = place === 0 ? 'type' : name.trim().toLowerCase()
-    if (!columns.has(key)) columns.set(key, place)
-  }
-  return columns
-}
-
-/** The fields of one line (RFC 4180); undefined when a quote is left open or stands where none may. */
-export function csvFields(line: string): string[] | undefined {
-  const fields: string[] = []
-  for (let at = 0; ;) {
-    if (line[at] === '"') {
-      let text = ''
-      for (at++; ;) {
-        const quote = line.indexOf('"', at)
-        if (quote === -1) return undefined
-        text += line.slice(at, quote)
-        at = quote + 1
-        if (line[at] !== '"') break
-        text += '"'
-        at++
+      const [source, places] = JSON.parse(line) as [unknown, [string, number][]]
+      if (typeof source !== 'string') continue
+      const names = Array.from({ length: columnsMax }, () => '')
+      let columns = 0
+      for (const [name, place] of places) {
+        names[place] = name
+        columns = Math.max(columns, place + 1)
       }
-      if (at < line.length && line[at] !== ',') return undefined
-      fields.push(text)
-    } else {
-      const comma = line.indexOf(',', at)
-      fields.push(line.slice(at, comma === -1 ? line.length : comma))
-      at = comma === -1 ? line.length : comma
+      if (columns <= columnsMax) this.#setColumns(source, names.slice(0, columns))
     }
-    if (at >= line.length) return fields
-    at++
   }
-}
-
-/** `2016-05-29 01:10:51+0200`, or Unix seconds; in microseconds, NaN for anything else. */
-export function accountingMicros(value: string): number {
-  if (/^\d{9,11}$/.test(value)) return Number(value) * 1_000_000
-  const match = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d(?:\.\d+)?) ?([+-]\d\d):?(\d\d)$/.exec(value)
-  return match ? Date.parse(`${match[1]}T${match[2]}${match[3]}:${match[4]}`) * 1000 : Number.NaN
 }

@@ -1,13 +1,25 @@
-/** Where the fields of an accounting record stand, by the header line that came before it. */
+/**
+ * Where the fields of an accounting record stand, by the header line that came before it. PowerMTA 4.0 guide, 11.2.9: RFC 4180,
+ * the header line names the union of the columns of all record types in it, and a record leaves those empty that it does not use.
+ */
 
 /** Most columns that a header may have. */
 export const columnsMax = 256
 
+/** Longest address, RFC 5321 §4.5.3.1, with room for UTF-8. */
+const addressCharsMax = 512
+
+type Field = (row: readonly string[]) => string
+
 export class AccountingColumns {
   /** As they stood in the header line. */
   readonly names: readonly string[]
+  /** Record type, lower case; '' where there is none. */
+  readonly type: Field
+  readonly recipient: Field
   /** Name in lower case → places; PowerMTA writes some columns twice. */
   readonly #places: ReadonlyMap<string, readonly number[]>
+  readonly #fields = new Map<string, Field>()
 
   constructor(names: readonly string[]) {
     this.names = names
@@ -19,10 +31,13 @@ export class AccountingColumns {
       else places.set(key, [place])
     }
     this.#places = places
+    const type = this.field('type')
+    this.type = row => type(row).trim().toLowerCase()
+    this.recipient = this.field('rcpt')
   }
 
   /** The reader of a column: its value in a row, the first that is not empty; '' where there is none. */
-  field(name: string): (row: readonly string[]) => string {
+  field(name: string): Field {
     const places = this.#places.get(columnKey(name)) ?? []
     const [only] = places
     if (only === undefined) return () => ''
@@ -36,8 +51,27 @@ export class AccountingColumns {
     }
   }
 
+  /** The value of a column that is looked up when first asked for. */
+  value(row: readonly string[], name: string): string {
+    let field = this.#fields.get(name)
+    if (!field) {
+      field = this.field(name)
+      this.#fields.set(name, field)
+    }
+    return field(row)
+  }
+
   has(name: string): boolean {
     return this.#places.has(columnKey(name))
+  }
+
+  /** Why a row can't be a record of these columns: it was cut, belongs to another header, or is damaged. */
+  flaw(row: readonly string[]): string | undefined {
+    const { length } = this.names
+    if (row.length !== length) return `${row.length} fields, the header line has ${length}`
+    const recipient = this.recipient(row)
+    if (recipient.length > addressCharsMax || /\p{Cc}/u.test(recipient)) return 'the recipient is no address'
+    return undefined
   }
 }
 
