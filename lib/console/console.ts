@@ -1,5 +1,5 @@
 /** Starts the console: its database, the web service and the mailbox. */
-import { isLoopback } from '../process/loopback.ts'
+import { isLoopback } from '../network/loopback.ts'
 import { listening, type ProcessContext, type Running } from '../process/run.ts'
 import { StartError } from '../process/start-error.ts'
 import { formatHostPort, type Settings } from '../process/option.ts'

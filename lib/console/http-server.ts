@@ -1,7 +1,7 @@
 /** The console's web service: ingestion APIs, JSON API and pages. */
 import fastify, { type FastifyError } from 'fastify'
 import { hostCheck } from '../process/host-check.ts'
-import { isLoopback } from '../process/loopback.ts'
+import { isLoopback } from '../network/loopback.ts'
 import type { HostPort } from '../process/option.ts'
 import { keysOf } from './access.ts'
 import type { Archive } from './archive.ts'

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { isLoopback } from '../process/loopback.ts'
+import { isLoopback } from '../network/loopback.ts'
 import { commonOptions } from '../process/common-options.ts'
 import { formatHostPort, type HostPort, type OptionTable } from '../process/option.ts'
 import { readSettings, SettingsError } from '../process/settings.ts'

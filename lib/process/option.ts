@@ -5,7 +5,7 @@
  * settings object, so that a setting is described in exactly one place.
  */
 
-import { isIP } from 'node:net'
+import { readNetwork, type Network } from '../network/network.ts'
 
 /** How the text of a setting becomes a value. `read` throws an Error that says what was expected, never the value. */
 export interface Kind<T> {
@@ -214,13 +214,11 @@ export const httpUrl: Kind<string> = {
 }
 
 /** An address block such as `10.0.0.0/8`, or a single address. */
-export const network: Kind<string> = {
+export const network: Kind<Network> = {
   placeholder: 'CIDR',
   read: value => {
-    const [address = '', prefix, ...rest] = value.split('/')
-    const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
-    const fits = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits)
-    if (bits < 0 || !fits || rest.length > 0) throw new Error('expected a network such as 10.0.0.0/8 or ::1')
-    return value
+    const read = readNetwork(value)
+    if (!read) throw new Error('expected a network such as 10.0.0.0/8 or ::1')
+    return read
   },
 }

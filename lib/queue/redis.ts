@@ -5,7 +5,7 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
-import { isLoopback } from '../process/loopback.ts'
+import { isLoopback } from '../network/loopback.ts'
 import { StartError } from '../process/start-error.ts'
 import { partitionsKey } from './partition.ts'
 

@@ -1,6 +1,6 @@
 /** `X-Sp-Message-Id`, the identity that ties opens, clicks and accounting records to a message. */
 import { randomBytes } from 'node:crypto'
-import { hexDigit } from './hex-digit.ts'
+import { hexDigit } from '../text/hex-digit.ts'
 
 /** The header that carries it. */
 export const messageIdHeader = 'X-Sp-Message-Id'

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { load } from 'cheerio'
 import { decide, TrackerMemory, type TrackerPolicy } from '../../lib/event/engagement/engagement.ts'
-import { TrustedProxies } from '../../lib/event/engagement/client-address.ts'
+import { NetworkList } from '../../lib/network/network-list.ts'
 import { parseKeyFile } from '../../lib/link/key-file.ts'
 import { LinkKeys } from '../../lib/link/keys.ts'
 import { linkUrl } from '../../lib/link/link-url.ts'
@@ -81,7 +81,7 @@ test('who follows the honeypot link is a machine to the tracker, and so are its 
     .map(({ attribs }) => attribs['href'] ?? '')
   const policy: TrackerPolicy = {
     pathPrefix: '',
-    trustedProxies: new TrustedProxies([]),
+    trustedProxies: NetworkList.of(),
     addressDetail: 'full',
     legacyLinks: 'off',
     legacyHosts: [],

@@ -2,7 +2,7 @@
 import { Registry } from 'prom-client'
 import pino from 'pino'
 import { defaultLimits, type RelayLimits } from '../../lib/message/smtp/limits.ts'
-import { matchNetworks } from '../../lib/message/smtp/networks.ts'
+import { NetworkList } from '../../lib/network/network-list.ts'
 import type { MultiRecipient } from '../../lib/message/smtp/relay-context.ts'
 import { RelayMetrics } from '../../lib/message/smtp/relay-metrics.ts'
 import { RelayServer, type Certificate } from '../../lib/message/smtp/relay-server.ts'
@@ -110,7 +110,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     name: 'relay.test',
     certificate: options.certificate,
     implicitTls: options.implicitTls ?? false,
-    allowNetworks: matchNetworks(options.allowNetworks ?? ['127.0.0.0/8', '::1']),
+    allowNetworks: NetworkList.of(...(options.allowNetworks ?? ['127.0.0.0/8', '::1'])),
     strayLineEnds: options.strayLineEnds ?? 'normalise',
     conversation: (session, from, text) => conversation.push(`${session} ${from}: ${text}`),
   })

@@ -12,28 +12,30 @@ const root = resolve(import.meta.dirname, '../..')
  */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   // What every process has.
-  process: [],
+  text: [],
+  network: ['text'],
+  process: ['network'],
   durable: ['process'],
   // Where the processes meet.
   event: [],
   link: ['event', 'record', 'durable'],
-  record: ['queue', 'process'],
-  queue: ['event', 'durable', 'process'],
+  record: ['queue', 'process', 'text'],
+  queue: ['event', 'durable', 'process', 'network'],
   // A message on its way through.
   'message/mime': [],
   'message/html': [],
   'message/tracking': ['message/mime', 'message/html', 'event', 'link', 'record'],
-  'message/smtp': ['message/tracking', 'message/mime', 'event', 'link', 'record', 'queue', 'process'],
+  'message/smtp': ['message/tracking', 'message/mime', 'event', 'link', 'record', 'queue', 'process', 'network'],
   // An event on its way out.
-  'event/engagement': ['event', 'link', 'record', 'queue', 'process'],
+  'event/engagement': ['event', 'link', 'record', 'queue', 'process', 'network'],
   'event/powermta': ['event'],
   'event/accounting': ['event', 'event/powermta', 'record', 'queue', 'durable', 'process'],
-  'event/upload': ['event', 'record', 'queue', 'durable', 'process'],
+  'event/upload': ['event', 'record', 'queue', 'durable', 'process', 'network'],
   'event/maillog': ['event', 'event/powermta', 'event/upload', 'durable', 'process'],
   // Tools around both.
   linktool: ['message/tracking', 'message/mime', 'message/html', 'event', 'link', 'record', 'durable', 'process'],
-  console: ['event', 'durable', 'process'],
-  pipeline: ['process'],
+  console: ['event', 'durable', 'process', 'network'],
+  pipeline: ['process', 'network'],
 }
 
 function folderOf(path: string): string | undefined {

@@ -1,7 +1,8 @@
 /** Whose address a request came from, when proxies stand in front. */
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
-import { readIpv4 } from './ip-digits.ts'
+import { readIpv4 } from '../../network/ip-digits.ts'
+import type { NetworkList } from '../../network/network-list.ts'
 
 /** Most entries of an X-Forwarded-For header that are looked at, from its end. */
 const forwardedHopsMax = 50
@@ -9,59 +10,12 @@ const forwardedHopsMax = 50
 /** How much of an address is kept in events: all of it, its network (IPv4 /24, IPv6 /48), nothing. */
 export type AddressDetail = 'full' | 'truncate' | 'none'
 
-type Address = ipaddr.IPv4 | ipaddr.IPv6
-
-/** The networks whose word about the client's address is taken. */
-export class TrustedProxies {
-  readonly #networks: readonly [Address, number][]
-  /** Those of IPv4 as numbers: first address and mask. */
-  readonly #ipv4Networks: readonly (readonly [first: number, mask: number])[]
-
-  /** @throws Error that names the network that can't be read */
-  constructor(networks: readonly string[]) {
-    this.#networks = networks.map(network => {
-      try {
-        // ipaddr.js also takes octal, hexadecimal and shortened forms; here they are slips.
-        if (isIP(network.replace(/\/.*/s, '')) === 0) throw new Error('no address')
-        const [address, bits] = network.includes('/')
-          ? ipaddr.parseCIDR(network)
-          : ([ipaddr.parse(network), network.includes(':') ? 128 : 32] as const)
-        // A peer on a dual-stack socket is compared as the IPv4 address that it is.
-        if (address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() && bits >= 96) {
-          return [address.toIPv4Address(), bits - 96]
-        }
-        return [address, bits]
-      } catch {
-        throw new Error(`${network} is not a network: write 10.0.0.0/8, 2001:db8::/32 or a single address`)
-      }
-    })
-    this.#ipv4Networks = this.#networks
-      .filter(([address]) => address.kind() === 'ipv4')
-      .map(([address, bits]) => {
-        const mask = bits === 0 ? 0 : (0xffff_ffff << (32 - bits)) >>> 0
-        return [(readIpv4(address.toString()) & mask) >>> 0, mask]
-      })
-  }
-
-  /** @param address as `readIpv4` gives it */
-  hasIpv4(address: number): boolean {
-    return this.#ipv4Networks.some(([first, mask]) => (address & mask) >>> 0 === first)
-  }
-
-  has(address: Address): boolean {
-    return this.#networks.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits))
-  }
-
-  get none(): boolean {
-    return this.#networks.length === 0
-  }
-}
-
 /**
  * The client's address: the peer's, unless the peer is a trusted proxy; then the rightmost address in X-Forwarded-For
  * that is not itself a trusted proxy's, or what X-Real-IP says when there is no X-Forwarded-For. What stands further
  * left is the client's own claim. An entry that is no address ends the walk at the last hop that is known.
  *
+ * @param trusted the networks whose word about the client's address is taken
  * @param peer of the connection; undefined for a unix socket
  * @returns in its shortest form, IPv4 addresses mapped into IPv6 as IPv4
  */
@@ -69,11 +23,11 @@ export function clientAddress(
   peer: string | undefined,
   forwardedFor: string | undefined,
   realIp: string | undefined,
-  trusted: TrustedProxies,
+  trusted: NetworkList,
 ): string | undefined {
   if (peer === undefined) return undefined
   // The usual case, and the cheapest: nobody stands in front.
-  if (trusted.none) return peer.startsWith('::ffff:') ? peer.slice(7) : peer
+  if (trusted.size === 0) return peer.startsWith('::ffff:') ? peer.slice(7) : peer
   let hop = readHop(peer, trusted)
   if (!hop?.isTrusted) return hop?.address ?? peer
   const hops = (forwardedFor ?? realIp ?? '').split(',')
@@ -92,16 +46,14 @@ interface Hop {
   readonly isTrusted: boolean
 }
 
-function readHop(text: string, trusted: TrustedProxies): Hop | undefined {
+function readHop(text: string, trusted: NetworkList): Hop | undefined {
   const bare = text.startsWith('::ffff:') ? text.slice(7) : text
-  const ipv4 = readIpv4(bare)
-  if (ipv4 >= 0) return { address: bare, isTrusted: trusted.hasIpv4(ipv4) }
-  const address = parse(text)
-  return address && { address: address.toString(), isTrusted: trusted.has(address) }
+  const address = readIpv4(bare) >= 0 ? bare : parse(text)?.toString()
+  return address === undefined ? undefined : { address, isTrusted: trusted.has(address) }
 }
 
 /** An address as proxies write it: alone, in brackets, with a port. */
-function parse(text: string): Address | undefined {
+function parse(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   const bare =
     /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text)?.[1] ?? /^(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}$/.exec(text)?.[1] ?? text
   // ipaddr.js also takes octal, hexadecimal and shortened forms, which nobody in front of us writes.

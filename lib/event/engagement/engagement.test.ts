@@ -7,7 +7,7 @@ import { LinkKeys } from '../../link/keys.ts'
 import { trapLinkName, type TrackedLink } from '../../link/link.ts'
 import { signToken } from '../../link/token.ts'
 import { newMessageId } from '../../record/message-id.ts'
-import { TrustedProxies } from './client-address.ts'
+import { NetworkList } from '../../network/network-list.ts'
 import { decide, TrackerMemory, type Decision, type TrackerPolicy, type TrackerRequest } from './engagement.ts'
 
 const line = (id: string, state: string, byte: number) =>
@@ -21,7 +21,7 @@ const now = 1_800_000_000_000
 const messageId = newMessageId(now - 3_600_000)
 const policy: TrackerPolicy = {
   pathPrefix: '',
-  trustedProxies: new TrustedProxies([]),
+  trustedProxies: NetworkList.of(),
   addressDetail: 'full',
   legacyLinks: 'off',
   legacyHosts: [],
@@ -181,7 +181,7 @@ test('decide keeps of the address what may be kept, and the place no better than
 })
 
 test('decide believes a proxy that is trusted', () => {
-  const trustedProxies = new TrustedProxies(['203.0.113.0/24'])
+  const trustedProxies = NetworkList.of('203.0.113.0/24')
   const request = { target: pixelLink(), forwardedFor: '6.6.6.6, 7.7.7.7' }
   assert.equal(ask(request, { trustedProxies }).event?.ip, '7.7.7.7')
   assert.equal(ask(request).event?.ip, '203.0.113.77')
@@ -312,7 +312,7 @@ test('decide is total, never answers 5xx, and redirects to nobody’s choice but
     body: fc.uint8Array({ maxLength: 1100 }).map(bytes => Buffer.from(bytes)),
     peer: fc.option(fc.string(), { nil: undefined }),
   })
-  const trustedProxies = new TrustedProxies(['0.0.0.0/0', '::/0'])
+  const trustedProxies = NetworkList.of('0.0.0.0/0', '::/0')
   const valid = new Set([link(), pixelLink(), legacyOpen])
   fc.assert(
     fc.property(anything, request => {

@@ -20,7 +20,8 @@ import {
   tooLarge,
   type Answer,
 } from './answer.ts'
-import { clientAddress, keptAddress, type AddressDetail, type TrustedProxies } from './client-address.ts'
+import type { NetworkList } from '../../network/network-list.ts'
+import { clientAddress, keptAddress, type AddressDetail } from './client-address.ts'
 import { headerLocation } from './header-location.ts'
 import { Landings } from './landings.ts'
 import { confirmPage, revokedPage, unsubscribedPage, unsubscribePage } from './page.ts'
@@ -50,7 +51,7 @@ export interface TrackerRequest {
 export interface TrackerPolicy {
   /** Path of the tracking URL, '' when it has none. */
   readonly pathPrefix: string
-  readonly trustedProxies: TrustedProxies
+  readonly trustedProxies: NetworkList
   readonly addressDetail: AddressDetail
   /** What becomes of the unsigned links of the older format. */
   readonly legacyLinks: 'off' | 'confirm' | 'allow'

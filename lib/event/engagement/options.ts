@@ -15,7 +15,6 @@ import {
   type Kind,
   type OptionTable,
 } from '../../process/option.ts'
-import { TrustedProxies } from './client-address.ts'
 
 /** A host name, or `*.` and the name that it is below. */
 const hostPattern: Kind<string> = {
@@ -76,7 +75,6 @@ export const trackerOptions = {
 /** What single settings can't say. */
 export function validateTracker(settings: {
   readonly linkKeys: string | undefined
-  readonly trustedProxies: readonly string[]
   readonly legacyLinks: string
   readonly legacyHosts: readonly string[]
 }): void {
@@ -89,11 +87,6 @@ export function validateTracker(settings: {
     LinkKeys.load(settings.linkKeys)
   } catch (error) {
     throw new SettingsError((error as Error).message)
-  }
-  try {
-    void new TrustedProxies(settings.trustedProxies)
-  } catch (error) {
-    throw new SettingsError(`trusted-proxies: ${(error as Error).message}`)
   }
   if (settings.legacyHosts.length > 0 && settings.legacyLinks !== 'allow') {
     throw new SettingsError('--legacy-hosts only means something with --legacy-links allow')

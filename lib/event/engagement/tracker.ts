@@ -4,14 +4,14 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { LinkKeys } from '../../link/keys.ts'
 import { EventProducer } from '../../queue/event-producer.ts'
+import { NetworkList } from '../../network/network-list.ts'
 import { listening, type ProcessContext, type Running } from '../../process/run.ts'
 import { joinSiblings, siblingNumber } from '../../process/sibling-processes.ts'
 import { StartError } from '../../process/start-error.ts'
-import { TrustedProxies } from './client-address.ts'
 import { decide, TrackerMemory, type TrackerPolicy } from './engagement.ts'
 import { openGeo } from './geo.ts'
 import { LastReading } from './last-reading.ts'
-import { NetworkList } from './network-list.ts'
+import { networkLines } from './network-lines.ts'
 import type { trackerOptions } from './options.ts'
 import { tokenOf } from './request-path.ts'
 import { trackerMetrics } from './tracker-metrics.ts'
@@ -132,7 +132,7 @@ function load(settings: Context['settings'], files: LargeFiles): Loaded {
     keys: LinkKeys.load(settings.linkKeys ?? ''),
     policy: {
       pathPrefix: pathOf(settings.trackingUrl),
-      trustedProxies: new TrustedProxies(settings.trustedProxies),
+      trustedProxies: new NetworkList(settings.trustedProxies),
       addressDetail: settings.ip,
       legacyLinks: settings.legacyLinks,
       legacyHosts: settings.legacyHosts,
@@ -145,7 +145,7 @@ function load(settings: Context['settings'], files: LargeFiles): Loaded {
 
 function openRelays(file: string): (address: string) => boolean {
   try {
-    const relays = new NetworkList(readFileSync(file, 'latin1'))
+    const relays = new NetworkList(networkLines(readFileSync(file, 'latin1')))
     return address => relays.has(address)
   } catch (error) {
     throw new Error(`${file} can't be used as a list of relays: ${(error as Error).message}`, { cause: error })

@@ -1,5 +1,5 @@
 /** Addresses that events are posted to. */
-import { isLoopback } from '../../process/loopback.ts'
+import { isLoopback } from '../../network/loopback.ts'
 import type { Kind } from '../../process/option.ts'
 
 /**

@@ -6,10 +6,11 @@ import { SMTPServer } from 'smtp-server'
 import type { SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
 import type { Logger } from '../../process/log.ts'
 import { ClientConnection } from './client-connection.ts'
+import { isLoopback } from '../../network/loopback.ts'
+import type { NetworkList } from '../../network/network-list.ts'
 import type { ClientSession } from './client-session.ts'
 import { Deadlines, type Timed } from './deadlines.ts'
 import type { RelayContext } from './relay-context.ts'
-import { isLoopback, isLoopbackHost, type NetworkMatcher } from './networks.ts'
 import type { Relay, StrayLineEnds } from './relay.ts'
 import { localReply, type Reply } from './reply.ts'
 import type { UpstreamAddress } from './upstream-connection.ts'
@@ -29,7 +30,7 @@ export interface RelayServerOptions {
   readonly certificate: Certificate | undefined
   /** TLS from the first byte. */
   readonly implicitTls: boolean
-  readonly allowNetworks: NetworkMatcher
+  readonly allowNetworks: NetworkList
   readonly strayLineEnds: StrayLineEnds
   readonly conversation: Relay['conversation']
 }
@@ -84,7 +85,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
       maxClients: options.context.limits.connectionsMax,
     })
     this.#options = options
-    this.#upstreamIsHere = isLoopbackHost(options.upstream.host)
+    this.#upstreamIsHere = isLoopback(options.upstream.host)
     this.context = options.context
     this.log = options.log
     this.name = options.name
@@ -217,7 +218,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
   }
 
   mayRelay(address: string): boolean {
-    return this.#options.allowNetworks(address)
+    return this.#options.allowNetworks.has(address)
   }
 
   authAllowed(secure: boolean, address: string, upstreamSecure: boolean): boolean {

@@ -11,10 +11,11 @@ import { joinSiblings } from '../../process/sibling-processes.ts'
 import { SettingsError, type WithCommon } from '../../process/settings.ts'
 import { RecordStore } from '../../record/record-store.ts'
 import { missingFor } from '../tracking/tracking-settings.ts'
+import { isLoopback, loopbackNetworks } from '../../network/loopback.ts'
+import { NetworkList } from '../../network/network-list.ts'
 import { RedisCopyLedger } from './accepted-copies.ts'
 import { DebugFile } from './debug-file.ts'
 import { defaultLimits } from './limits.ts'
-import { isLoopback, isLoopbackHost, matchNetworks } from './networks.ts'
 import type { wrapperOptions } from './options.ts'
 import { RelayMetrics } from './relay-metrics.ts'
 import { RelayServer, type Certificate } from './relay-server.ts'
@@ -32,20 +33,14 @@ export function validateWrapper(settings: WrapperSettings): void {
     throw new SettingsError('--in-tls implicit needs --certfile and --privkeyfile')
   }
   if (outHostport.host === '') throw new SettingsError('--out-hostport needs a host, as in 127.0.0.1:25')
-  try {
-    matchNetworks(settings.allowNetworks)
-  } catch (error) {
-    throw new SettingsError(`--allow-networks: ${(error as Error).message}`)
-  }
-  const allowsOutside = settings.allowNetworks.some(block => !isLoopback(block.replace(/\/.*/, '')))
-  if (!isLoopbackHost(inHostport.host) && !allowsOutside && certfile === undefined) {
+  const allowsOutside = settings.allowNetworks.some(network => !loopbackNetworks.hasAddress(network))
+  if (!isLoopback(inHostport.host) && !allowsOutside && certfile === undefined) {
     throw new SettingsError(
       `listening on ${formatHostPort(inHostport)} no other machine could relay: ` +
         'name your generators with --allow-networks, or give --certfile and --privkeyfile so that they can authenticate',
     )
   }
-  const sameHost =
-    inHostport.host === outHostport.host || (isLoopbackHost(inHostport.host) && isLoopbackHost(outHostport.host))
+  const sameHost = inHostport.host === outHostport.host || (isLoopback(inHostport.host) && isLoopback(outHostport.host))
   if (inHostport.port === outHostport.port && inHostport.port !== 0 && sameHost) {
     throw new SettingsError('--out-hostport is where the wrapper itself listens: name the MTA behind it')
   }
@@ -68,7 +63,7 @@ export async function startWrapper(context: ProcessContext<typeof wrapperOptions
   const conversationFile = await openDebugFile('downstream-debug', settings.downstreamDebug)
   const dataFile = await openDebugFile('upstream-data-debug', settings.upstreamDataDebug)
   await refuseLoop(settings.inHostport, settings.outHostport)
-  if (settings.allowNetworks.some(block => block.endsWith('/0'))) {
+  if (settings.allowNetworks.some(({ bits }) => bits === 0)) {
     log.warn('--allow-networks lets everybody relay: whoever reaches this port can send mail through your MTA')
   }
   const redis = { redisUrl: settings.redisUrl, partitions: settings.partitions, log, health, metrics }
@@ -121,7 +116,7 @@ export async function startWrapper(context: ProcessContext<typeof wrapperOptions
     name: settings.name ?? hostname(),
     certificate,
     implicitTls: settings.inTls === 'implicit',
-    allowNetworks: matchNetworks(settings.allowNetworks),
+    allowNetworks: new NetworkList(settings.allowNetworks),
     strayLineEnds: settings.strayLineEnds,
     conversation:
       conversationFile && ((session, from, text) => conversationFile.write([`${session} ${from}: ${text}`])),

@@ -5,9 +5,9 @@
  */
 import type { Socket } from 'node:net'
 import SMTPConnection from 'nodemailer/lib/smtp-connection'
+import { isLoopback } from '../../network/loopback.ts'
 import { readCapabilities, type Capabilities } from './capabilities.ts'
 import type { Deadlines } from './deadlines.ts'
-import { isLoopbackHost } from './networks.ts'
 import { joinSmall } from './piece-list.ts'
 import { isPositive, ReplyReader, type Reply } from './reply.ts'
 import type { RelayLimits } from './limits.ts'
@@ -304,7 +304,7 @@ export async function openUpstream(
     tls: {
       minVersion: 'TLSv1.2',
       // Nobody stands between two processes of one machine, and a local MTA rarely has a certificate for its loopback name.
-      rejectUnauthorized: !to.insecure && !(isLoopbackHost(to.host) && to.tls === 'opportunistic'),
+      rejectUnauthorized: !to.insecure && !(isLoopback(to.host) && to.tls === 'opportunistic'),
     },
   })
   const opened = opener as unknown as Opened

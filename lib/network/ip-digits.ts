@@ -2,7 +2,7 @@
  * Reads addresses in their usual spelling at the price of looking at each character once: for long lists and for every
  * request. What is spelt otherwise (a zone, IPv4 within IPv6) is left to ipaddr.js.
  */
-import { hexDigit } from '../../record/hex-digit.ts'
+import { hexDigit } from '../text/hex-digit.ts'
 
 /** The number that a dotted quad stands for; -1 when the text up to `end` is none. As in `isIP`, no leading zeros. */
 export function readIpv4(text: string, end = text.length): number {
@@ -25,13 +25,13 @@ export function readIpv4(text: string, end = text.length): number {
   return dots === 3 && octet >= 0 ? value * 256 + octet : -1
 }
 
+/** The bits of an address, 32 at a time. */
+export type AddressWords = readonly [number, number, number, number]
+
 const groups = new Uint16Array(8)
 
-/**
- * The first 64 bits of an IPv6 address as two numbers; undefined when the text up to `end` is none, or is one that may
- * stand for an IPv4 address.
- */
-export function readIpv6Prefix(text: string, end = text.length): readonly [high: number, low: number] | undefined {
+/** The bits of an IPv6 address; undefined when the text up to `end` is none, or is one that may stand for an IPv4 address. */
+export function readIpv6(text: string, end = text.length): AddressWords | undefined {
   let count = 0
   let gapAt = -1
   let at = 0
@@ -55,13 +55,11 @@ export function readIpv6Prefix(text: string, end = text.length): readonly [high:
     if (at < end && ++at === end) return undefined
   }
   if (gapAt < 0 ? count !== 8 : count > 7) return undefined
-  const prefix = [0, 0, 0, 0]
-  for (let group = 0; group < 4; group++) {
-    if (gapAt < 0 || group < gapAt) prefix[group] = groups[group]!
-    else if (group >= gapAt + 8 - count) prefix[group] = groups[group - (8 - count)]!
+  if (gapAt >= 0) {
+    groups.copyWithin(gapAt + 8 - count, gapAt, count)
+    groups.fill(0, gapAt, gapAt + 8 - count)
   }
-  const [a, b, c, d] = prefix as [number, number, number, number]
-  const high = a * 65_536 + b
-  const low = c * 65_536 + d
-  return high === 0 && low === 0 ? undefined : [high, low]
+  const [a, b, c, d, e, f, g, h] = groups as unknown as [number, number, number, number, number, number, number, number]
+  if (a === 0 && b === 0 && c === 0 && d === 0) return undefined
+  return [a * 65_536 + b, c * 65_536 + d, e * 65_536 + f, g * 65_536 + h]
 }
