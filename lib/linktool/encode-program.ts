@@ -2,14 +2,13 @@
 import { LinkKeys } from '../link/keys.ts'
 import { linkUrl } from '../link/link-url.ts'
 import { actions, signToken } from '../link/token.ts'
-import { oneOf, option, path, text, type Kind, type OptionTable } from '../process/option.ts'
+import { oneOf, option, path, text, trackingUrl, type Kind, type OptionTable } from '../process/option.ts'
 import { type RunnableProgram } from '../process/run.ts'
 import { StartError } from '../process/start-error.ts'
 import { SettingsError } from '../process/settings.ts'
 import { isUsableMessageId, newMessageId } from '../record/message-id.ts'
 import { finished } from './finished.ts'
 import { print } from './print.ts'
-import { trackingUrlKind } from './tracking-options.ts'
 
 const messageId: Kind<string> = {
   placeholder: 'ID',
@@ -28,7 +27,7 @@ const options = {
     help: 'Accepted for those who come from the 2020 project, and not put into the link: events get the recipient from the record of the message.',
     secret: true,
   }),
-  'tracking-url': option(trackingUrlKind, {
+  'tracking-url': option(trackingUrl, {
     help: 'Public address of the tracker, the beginning of the link.',
     env: 'TRACKING_URL',
     required: true,

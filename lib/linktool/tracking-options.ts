@@ -1,13 +1,9 @@
 /** The wrapper's settings of what is done to a message, as linktool takes them. */
 import { LinkKeys } from '../link/keys.ts'
-import { readTrackingUrl } from '../link/link-url.ts'
 import { missingFor } from '../message/tracking/tracking-settings.ts'
-import { flag, oneOf, option, text, type Kind, type OptionTable, type Settings } from '../process/option.ts'
+import { flag, oneOf, option, text, trackingUrl, type OptionTable, type Settings } from '../process/option.ts'
 import { StartError } from '../process/start-error.ts'
 import { SettingsError, type WithCommon } from '../process/settings.ts'
-
-/** A tracking URL without slashes at its end. */
-export const trackingUrlKind: Kind<string> = { placeholder: 'URL', read: readTrackingUrl }
 
 // The same names, defaults and environment as the wrapper's, so that a file comes out as the message would.
 export const trackingOptions = {
@@ -42,7 +38,7 @@ export const trackingOptions = {
     help: 'Address that takes unsubscribe requests by mail.',
     env: 'WRAPPER_LIST_UNSUBSCRIBE_MAILTO',
   }),
-  'tracking-url': option(trackingUrlKind, {
+  'tracking-url': option(trackingUrl, {
     help: 'Public address of the tracker, the beginning of every link.',
     env: 'TRACKING_URL',
   }),

@@ -1,5 +1,5 @@
 /** The settings that every process knows, so that one configuration file can serve the whole pipeline. */
-import { hostPort, httpUrl, integer, oneOf, option, path, type Option } from './option.ts'
+import { hostPort, integer, oneOf, option, path, trackingUrl, type Option } from './option.ts'
 
 /** Where Redis is. The text may carry a password: it is never logged. */
 const redisUrl = {
@@ -34,7 +34,7 @@ export const commonOptions = {
     env: 'MTA_TRACKING_PARTITIONS',
   }),
   'link-keys': option(path, { help: 'File with the keys that sign and verify links.', env: 'LINK_KEYS_FILE' }),
-  'tracking-url': option(httpUrl, {
+  'tracking-url': option(trackingUrl, {
     help: 'Public address of the tracker, the beginning of every link.',
     env: 'TRACKING_URL',
   }),

@@ -7,7 +7,7 @@ import {
   flag,
   formatHostPort,
   hostPort,
-  httpUrl,
+  trackingUrl,
   integer,
   type Kind,
   listOf,
@@ -106,8 +106,8 @@ const cases: readonly (readonly [
     ['', '25', 'host', 'host:', 'host:65536', '::1:25', 'a b:1', 'http://x:1', 'host:1:2', 'host:-1'],
   ],
   [
-    'httpUrl',
-    httpUrl,
+    'trackingUrl',
+    trackingUrl,
     [
       ['https://track.example.com', 'https://track.example.com'],
       ['http://127.0.0.1:8888//', 'http://127.0.0.1:8888'],
@@ -121,6 +121,13 @@ const cases: readonly (readonly [
       ' https://x.example',
       'https://x.example/a b',
       'javascript:alert(1)',
+      'https://track.example.com/?a',
+      'https://track.example.com/#a',
+      'https://user@track.example.com',
+      'https://:pw@track.example.com',
+      'https://track.example.com/"',
+      'https://track.example.com/\r\n',
+      'https://bücher.example',
     ],
   ],
   [

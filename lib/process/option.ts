@@ -200,15 +200,19 @@ export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
-/** An http or https URL, without a trailing slash. */
-export const httpUrl: Kind<string> = {
+/** The public address of the tracker: http or https, a host, perhaps a path; without slashes at its end. */
+export const trackingUrl: Kind<string> = {
   placeholder: 'URL',
   read: value => {
     const url = URL.canParse(value) ? new URL(value) : undefined
-    // The parser would drop white space silently; the text itself is what links are made of.
-    if ((url?.protocol !== 'http:' && url?.protocol !== 'https:') || /\s/.test(value)) {
-      throw new Error('expected a URL such as https://track.example.com')
-    }
+    // The parser would drop or change some characters silently; the text itself is what links are made of.
+    const isUsable =
+      /^https?:\/\/[!-~]+$/i.test(value) &&
+      !/[?#\\"'<>]/.test(value) &&
+      url !== undefined &&
+      url.username === '' &&
+      url.password === ''
+    if (!isUsable) throw new Error('expected a URL such as https://track.example.com, without query and fragment')
     return value.replace(/\/+$/, '')
   },
 }

@@ -1,5 +1,6 @@
 /** An entry of a partition's stream, as it was taken from the queue. */
 import type { TrackingEvent } from '../event/event.ts'
+import { readEvent } from '../event/read-event.ts'
 
 export interface QueuedEvent {
   readonly partition: number
@@ -19,19 +20,4 @@ export type EntryReply = readonly [id: string, fields: readonly string[] | null]
 export function readEntry(partition: number, [entryId, fields]: EntryReply, deliveries: number): QueuedEvent {
   const raw = fields?.[0] === 'e' ? (fields[1] ?? '') : (fields?.join(' ') ?? '')
   return { partition, entryId, event: readEvent(raw), raw, deliveries }
-}
-
-function readEvent(raw: string): TrackingEvent | undefined {
-  try {
-    const value = JSON.parse(raw) as Partial<TrackingEvent> | null
-    return typeof value === 'object' &&
-      typeof value?.id === 'string' &&
-      typeof value.type === 'string' &&
-      typeof value.messageId === 'string' &&
-      typeof value.at === 'number'
-      ? (value as TrackingEvent)
-      : undefined
-  } catch {
-    return undefined
-  }
 }

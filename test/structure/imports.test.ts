@@ -24,14 +24,14 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   // A message on its way through.
   'message/mime': [],
   'message/html': [],
-  'message/tracking': ['message/mime', 'message/html', 'event', 'link', 'record'],
+  'message/tracking': ['message/mime', 'message/html', 'event', 'link', 'record', 'text'],
   'message/smtp': ['message/tracking', 'message/mime', 'event', 'link', 'record', 'queue', 'process', 'network'],
   // An event on its way out.
-  'event/engagement': ['event', 'link', 'record', 'queue', 'process', 'network'],
+  'event/engagement': ['event', 'link', 'record', 'queue', 'process', 'network', 'text'],
   'event/powermta': ['event'],
   'event/accounting': ['event', 'event/powermta', 'record', 'queue', 'durable', 'process'],
-  'event/upload': ['event', 'record', 'queue', 'durable', 'process', 'network'],
-  'event/maillog': ['event', 'event/powermta', 'event/upload', 'durable', 'process'],
+  'event/upload': ['event', 'record', 'queue', 'durable', 'process', 'network', 'text'],
+  'event/maillog': ['event', 'event/powermta', 'event/upload', 'durable', 'process', 'text'],
   // Tools around both.
   linktool: ['message/tracking', 'message/mime', 'message/html', 'event', 'link', 'record', 'durable', 'process'],
   console: ['event', 'durable', 'process', 'network'],

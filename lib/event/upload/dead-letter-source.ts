@@ -1,6 +1,6 @@
 /** A dead letter file as a source of events, for `feeder --replay`. */
 import { type FileHandle, open } from 'node:fs/promises'
-import type { TrackingEvent } from '../event.ts'
+import { readEvent } from '../read-event.ts'
 import { readDeadLetter } from './dead-letters.ts'
 import type { EventSource, SourceEntry } from './event-source.ts'
 import { type Line, LineSplitter } from './line-splitter.ts'
@@ -107,19 +107,5 @@ function sourceEntry({ bytes, isWhole }: Line, line: number): SourceEntry | unde
   const text = bytes.toString()
   if (text.trim() === '') return undefined
   const raw = readDeadLetter(text)?.raw ?? text
-  return { ...place, event: trackingEvent(raw), raw }
-}
-
-function trackingEvent(raw: string): TrackingEvent | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(raw)
-  } catch {
-    return undefined
-  }
-  if (typeof value !== 'object' || value === null) return undefined
-  const { id, type, messageId, at } = value as Record<string, unknown>
-  const sound =
-    typeof id === 'string' && typeof type === 'string' && typeof messageId === 'string' && typeof at === 'number'
-  return sound ? (value as TrackingEvent) : undefined
+  return { ...place, event: readEvent(raw), raw }
 }

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import * as fc from 'fast-check'
 import type { TrackingEvent } from '../event.ts'
-import { sparkpostEvent, utf8Prefix } from './sparkpost-event.ts'
+import { sparkpostEvent } from './sparkpost-event.ts'
 
 const form = { recipient: 'full', verdicts: true } as const
 const base = { id: '9223372036854775807', messageId: '0000123456789abcdef0', at: 1_580_753_393_999 }
@@ -155,17 +154,5 @@ test('a type without a form is an error', () => {
   assert.throws(
     () => sparkpostEvent({ ...base, type: 'constructor' } as unknown as TrackingEvent, undefined, form),
     /no wire form/,
-  )
-})
-
-test('utf8Prefix yields whole characters that fit', () => {
-  fc.assert(
-    fc.property(fc.array(fc.constantFrom('a', 'ü', '€', '😀')), fc.integer({ min: 0, max: 80 }), (letters, max) => {
-      const well = letters.join('')
-      const prefix = utf8Prefix(well, max)
-      assert.ok(well.startsWith(prefix))
-      assert.ok(Buffer.byteLength(prefix) <= max)
-      assert.ok(Buffer.byteLength(well) <= max ? prefix === well : Buffer.byteLength(prefix) > max - 4)
-    }),
   )
 })

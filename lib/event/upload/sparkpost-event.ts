@@ -6,6 +6,7 @@
  */
 import { hash } from 'node:crypto'
 import type { MessageRecord } from '../../record/record.ts'
+import { cutUtf8 } from '../../text/cut-utf8.ts'
 import type { DeliveryEvent, DeliveryType, EngagementEvent, EngagementType, TrackingEvent } from '../event.ts'
 
 /** How a recipient's address is passed on: as it is; as hash and domain; not at all. */
@@ -76,7 +77,7 @@ function engagementEvent(event: EngagementEvent, record: MessageRecord | undefin
         postal_code: event.geo.postalCode,
       },
       target_link_url: event.url,
-      target_link_name: event.linkName === undefined ? undefined : utf8Prefix(event.linkName, linkNameBytesMax),
+      target_link_name: event.linkName === undefined ? undefined : cutUtf8(event.linkName, linkNameBytesMax),
       user_agent: event.userAgent,
       ...(form.verdicts &&
         verdict && {
@@ -146,13 +147,4 @@ function domainOf(address: string): string | undefined {
 
 function decimal(value: number | undefined): string | undefined {
   return value === undefined ? undefined : String(value)
-}
-
-/** The longest beginning of a text that fits in so many bytes of UTF-8, whole characters only. */
-export function utf8Prefix(text: string, bytesMax: number): string {
-  const bytes = Buffer.from(text)
-  if (bytes.length <= bytesMax) return text
-  let end = bytesMax
-  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1
-  return bytes.toString('utf8', 0, end)
 }

@@ -1,5 +1,4 @@
 /** The settings of the wrapper. */
-import { readTrackingUrl } from '../../link/link-url.ts'
 import {
   bytes,
   duration,
@@ -12,11 +11,9 @@ import {
   option,
   path,
   text,
-  type Kind,
+  trackingUrl,
   type OptionTable,
 } from '../../process/option.ts'
-
-const trackingUrl: Kind<string> = { placeholder: 'URL', read: readTrackingUrl }
 
 export const wrapperOptions = {
   'in-hostport': option(hostPort, { help: 'Where it listens for SMTP.', default: 'localhost:587' }),

@@ -1,5 +1,6 @@
 /** Which links are wrapped, and why the others are not. Pure; the wrapper and `linktool explain` both ask it. */
 import type { EngagementType } from '../../event/event.ts'
+import { cutUtf8 } from '../../text/cut-utf8.ts'
 import { isTrackableUrl, linkNameBytesMax } from '../../link/token.ts'
 import { urlUnitsMax } from '../../link/url-code.ts'
 import { decodeAttributeValue } from '../html/attribute-value.ts'
@@ -204,12 +205,7 @@ function urlText(written: string, charset: string | undefined): string | undefin
 function linkNameOf(value: string, charset: string | undefined): string | undefined {
   const text = decodeText(value, charset)
   if (text === undefined) return undefined
-  const name = decodeAttributeValue(text).trim()
-  if (Buffer.byteLength(name) <= linkNameBytesMax) return name
-  const bytes = Buffer.from(name)
-  let end = linkNameBytesMax
-  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--
-  return bytes.toString('utf8', 0, end)
+  return cutUtf8(decodeAttributeValue(text).trim(), linkNameBytesMax)
 }
 
 function isOff(value: string): boolean {
