@@ -1,18 +1,12 @@
 /** What the console counts. */
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { Counter, type Registry } from 'prom-client'
+import { observedGauge } from '../process/observed-gauge.ts'
 import type { ArchiveCounts } from './archive-operations.ts'
 
 export function consoleMetrics(registry: Registry, counts: () => Promise<ArchiveCounts>) {
   const registers = [registry]
   const gauge = (name: string, help: string, what: keyof ArchiveCounts) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      async collect() {
-        this.set((await counts())[what])
-      },
-    })
+    observedGauge(registry, name, help, async () => (await counts())[what])
   gauge('console_events_kept', 'Events in the database.', 'events')
   gauge('console_mails_kept', 'Mails in the database.', 'mails')
   gauge('console_database_bytes', 'Bytes of the database that are in use.', 'bytes')

@@ -35,13 +35,18 @@ export async function startConsole(context: ProcessContext<ConsoleOptions>): Pro
   const archive = await openArchive(settings)
   const metrics = consoleMetrics(context.metrics, () => archive.call('counts'))
   let isTroubled = false
-  const troubled = (error: Error) => {
+  const troubled = (failed: 'store' | 'read', error: Error) => {
     isTroubled = true
     health.set(
       'database',
-      `the database can't be written: ${error.message}. Check space and permissions of --data-dir.`,
+      failed === 'store'
+        ? `the database can't be written: ${error.message}. Check space and permissions of --data-dir.`
+        : `the database can't be read: ${error.message}. Check disk and permissions of --data-dir.`,
     )
-    log.error({ reason: error.message }, 'could not store what was received')
+    log.error(
+      { reason: error.message },
+      failed === 'store' ? 'could not store what was received' : 'could not read what was asked for',
+    )
   }
   const well = () => {
     isTroubled = false
@@ -56,13 +61,14 @@ export async function startConsole(context: ProcessContext<ConsoleOptions>): Pro
       // Else health would name a disk that was full until somebody sends something.
       if (!isTroubled) return
       await archive.call('tryWriting')
+      await archive.call('counts')
       well()
-      log.info('the database can be written again')
+      log.info('the database can be written and read again')
     } catch (error) {
-      troubled(error as Error)
+      troubled('store', error as Error)
     }
   }
-  await archive.call('sweepMails').catch(troubled)
+  await archive.call('sweepMails').catch((error: Error) => troubled('store', error))
   await tend()
   let tending = Promise.resolve()
   const timer = setInterval(() => {
@@ -106,7 +112,7 @@ export async function startConsole(context: ProcessContext<ConsoleOptions>): Pro
               },
               onRefused: (reason, error) => {
                 metrics.mailsRefused.inc({ reason })
-                if (reason === 'store' && error) troubled(error)
+                if (reason === 'store' && error) troubled('store', error)
               },
             },
           ),

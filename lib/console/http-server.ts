@@ -20,8 +20,8 @@ export interface HttpSettings {
 }
 
 export interface HttpHooks extends IngestHooks {
-  /** An answer could not be given because of us. */
-  readonly onFailure: (error: Error) => void
+  /** An answer could not be given because of us: what was sent was not stored, or what was asked for not read. */
+  readonly onFailure: (failed: 'store' | 'read', error: Error) => void
 }
 
 const connectionsMax = 500
@@ -65,11 +65,16 @@ export async function serveHttp(settings: HttpSettings, archive: Archive, hooks:
   })
 
   app.setNotFoundHandler((_, reply) => reply.code(404).send(errors('no such page')))
-  app.setErrorHandler((error: FastifyError, _, reply) => {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 503
     if (status < 500) return reply.code(status).send(errors(error.message))
-    hooks.onFailure(error)
-    return reply.code(503).header('retry-after', '5').send(errors('could not be stored, try again later'))
+    const failed = request.method === 'POST' ? 'store' : 'read'
+    hooks.onFailure(failed, error)
+    const said = failed === 'store' ? 'could not be stored' : 'could not be read'
+    return reply
+      .code(503)
+      .header('retry-after', '5')
+      .send(errors(`${said}, try again later`))
   })
 
   ingestRoutes(app, archive, hooks)

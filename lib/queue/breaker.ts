@@ -2,7 +2,7 @@
 import { Counter, type Registry } from 'prom-client'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
-import { observedGauge } from './observed-gauge.ts'
+import { observedGauge } from '../process/observed-gauge.ts'
 import { redisReason } from './redis.ts'
 
 /** Failures in a row after which it is open. */

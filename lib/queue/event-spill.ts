@@ -8,7 +8,7 @@ import type { TrackingEvent } from '../event/event.ts'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
 import { SegmentLog, SegmentLogFull, type SegmentRecord } from '../durable/segment-log.ts'
-import { observedGauge } from './observed-gauge.ts'
+import { observedGauge } from '../process/observed-gauge.ts'
 import { redisReason } from './redis.ts'
 
 export interface EventSpillOptions {

@@ -8,7 +8,7 @@ import { Counter, type Registry } from 'prom-client'
 import { type SegmentLog, SegmentLogFull } from '../../durable/segment-log.ts'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
-import { observedGauge } from '../../queue/observed-gauge.ts'
+import { observedGauge } from '../../process/observed-gauge.ts'
 import { redisReason } from '../../queue/redis.ts'
 import { decodeRecord, encodeRecord, type MessageRecord } from '../../record/record.ts'
 

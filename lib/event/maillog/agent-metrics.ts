@@ -1,6 +1,7 @@
 /** The agent's own metrics. */
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { SegmentLog } from '../../durable/segment-log.ts'
+import { observedGauge } from '../../process/observed-gauge.ts'
 import type { DeliveryLog } from './delivery-log.ts'
 import type { LogSource } from './log-source.ts'
 
@@ -18,11 +19,9 @@ export class AgentMetrics {
   readonly repeats: Counter
   /** Age of the event that was read last, when it was read. */
   lagSeconds = 0
-  readonly #registers: Registry[]
 
   constructor(metrics: Registry, { pending, deliveryLog, sources, isStuck }: Measured) {
     const registers = [metrics]
-    this.#registers = registers
     this.lines = new Counter({
       name: 'agent_lines_total',
       help: 'Log lines read, by what they were good for.',
@@ -40,17 +39,25 @@ export class AgentMetrics {
       help: 'Events found again in a log that was read again, and not reported a second time.',
       registers,
     })
-    this.#gauge('agent_lag_bytes', 'Bytes of the log that are not read yet.', async () => {
+    observedGauge(metrics, 'agent_lag_bytes', 'Bytes of the log that are not read yet.', async () => {
       let sum = 0
       for (const source of sources) sum += await source.lagBytes()
       return sum
     })
-    this.#gauge('agent_lag_seconds', 'Age of the event that was read last, when it was read.', () => this.lagSeconds)
-    this.#gauge('agent_wal_bytes', 'Disk space that pending events take.', () => pending.bytes)
-    this.#gauge('agent_backpressure', '1 while reading has stopped because pending events can not be stored.', () =>
-      isStuck() ? 1 : 0,
+    observedGauge(
+      metrics,
+      'agent_lag_seconds',
+      'Age of the event that was read last, when it was read.',
+      () => this.lagSeconds,
     )
-    this.#gauge('agent_queue_ids', 'Queue ids that are remembered.', () => deliveryLog.size)
+    observedGauge(metrics, 'agent_wal_bytes', 'Disk space that pending events take.', () => pending.bytes)
+    observedGauge(
+      metrics,
+      'agent_backpressure',
+      '1 while reading has stopped because pending events can not be stored.',
+      () => (isStuck() ? 1 : 0),
+    )
+    observedGauge(metrics, 'agent_queue_ids', 'Queue ids that are remembered.', () => deliveryLog.size)
     const counts = new Gauge({
       name: 'agent_state_total',
       help: 'What the state machine has counted since it started: results without UUID, queue ids evicted or expired.',
@@ -61,16 +68,5 @@ export class AgentMetrics {
       },
     })
     counts.set({ what: 'withoutUuid' }, 0)
-  }
-
-  #gauge(name: string, help: string, value: () => number | Promise<number>): void {
-    void new Gauge({
-      name,
-      help,
-      registers: this.#registers,
-      async collect() {
-        this.set(await value())
-      },
-    })
   }
 }

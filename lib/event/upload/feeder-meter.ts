@@ -1,5 +1,6 @@
 /** Counts what becomes of events: taken = uploaded + dead-lettered + returned + held. */
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { Counter, type Registry } from 'prom-client'
+import { observedGauge } from '../../process/observed-gauge.ts'
 
 /** Why an event was put to the dead letters. */
 export type DeadReason = 'refused' | 'too-old' | 'unreadable' | 'no-form' | 'failed-later'
@@ -43,12 +44,7 @@ export class FeederMeter {
       registers,
     })
     for (const reason of deadReasons) this.#deadLettered.inc({ reason }, 0)
-    const gauge: Gauge = new Gauge({
-      name: 'feeder_events_held',
-      help: 'Events between queue and destination at the moment.',
-      registers,
-      collect: () => gauge.set(held()),
-    })
+    observedGauge(registry, 'feeder_events_held', 'Events between queue and destination at the moment.', held)
   }
 
   totals(): FeederTotals {

@@ -16,7 +16,7 @@ export function observedGauge(
       try {
         gauge.set(await read())
       } catch {
-        // Redis is away: what it last said stands.
+        // Whom it asks is away, and says so itself: all other metrics are to be had all the same.
       }
     },
   })
