@@ -1,5 +1,5 @@
-import '../lib/event/accounting/small-heap.ts'
 import { compiledBefore } from '../lib/process/compiled-before.ts'
+import { keepHeapSmall } from '../lib/process/small-heap.ts'
 
 const manual = `
 Reads PowerMTA's accounting records and keeps what they say of each message in Redis, for the feeder.
@@ -17,6 +17,7 @@ with 0. --infile reads a moved accounting file, as often as you like: nothing is
 columns, mappings and limits in full.
 `
 
+keepHeapSmall({ growthPercent: 25 })
 const [{ acctEtlOptions }, { startAcctEtl }, { run }] = await compiledBefore(() =>
   Promise.all([
     import('../lib/event/accounting/options.ts'),

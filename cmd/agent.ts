@@ -2,8 +2,8 @@
  * Reports what became of every message: follows the log of the mail server, ties each delivery, bounce and deferral to the
  * message it belongs to, and posts it to the event ingestion API.
  */
-import '../lib/event/maillog/small-heap.ts'
 import { compiledBefore } from '../lib/process/compiled-before.ts'
+import { keepHeapSmall } from '../lib/process/small-heap.ts'
 
 const manual = `
 Reports what became of every message: follows the log of the mail server, ties each delivery, bounce and deferral to the
@@ -21,6 +21,7 @@ Settings are also read from /etc/sendpost-agent/config.yaml. More: docs/agent.md
 `
 const program = { name: 'agent', manual, configFile: '/etc/sendpost-agent/config.yaml' } as const
 
+keepHeapSmall({ growthPercent: 10, withBuffers: true })
 // What looks at logs needs none of what sends events, and the other way round: half of the memory and of the start.
 const start = await compiledBefore(async () => {
   const [{ agentOptions, asksToInspect, inspectOptions }, { run }] = await Promise.all([
@@ -31,7 +32,11 @@ const start = await compiledBefore(async () => {
     const { startInspection } = await import('../lib/event/maillog/inspect.ts')
     return () => run({ ...program, options: inspectOptions, operands: '[file...]', start: startInspection })
   }
-  const { startAgent, validateAgent } = await import('../lib/event/maillog/start-agent.ts')
+  const [{ startAgent, validateAgent }] = await Promise.all([
+    import('../lib/event/maillog/start-agent.ts'),
+    // `run` loads it later: what is not compiled by now would be compiled by each first process after an installation.
+    import('../lib/process/metrics-server.ts'),
+  ])
   return () => run({ ...program, options: agentOptions, validate: validateAgent, start: startAgent })
 })
 await start()

@@ -1,6 +1,7 @@
 /** What the agent does with each answer of the ingestion API. */
 import assert from 'node:assert/strict'
-import { appendFileSync, existsSync, globSync, lstatSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, globSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { startProcess, until } from '../support/process.ts'
 import { agentUnderTest, deliveryLines, missing, root, uuidOf } from './agent-under-test.ts'
@@ -132,4 +133,14 @@ test('a share of the disk that is too small for one record is refused', async co
   )
   assert.equal((await process.exited).code, 2)
   assert.match(process.output.stderr, /--wal-max-bytes: expected at least 1MB/)
+})
+
+test('a folder for dead letters that can not be made is said in one line', async context => {
+  const agent = await agentUnderTest(context)
+  mkdirSync(agent.stateDir)
+  writeFileSync(join(agent.stateDir, 'dead-letters'), '')
+  const process = await agent.spawn()
+  assert.equal((await process.exited).code, 1)
+  assert.match(process.output.stdout, /"reason":"[^"]*dead-letters can't be made \(EEXIST\): check/)
+  assert.ok(!process.output.stdout.includes('stack'))
 })

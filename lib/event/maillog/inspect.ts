@@ -106,7 +106,7 @@ async function doctor({ settings }: Context): Promise<void> {
     },
     contents: glob => Promise.all(globSync(glob).map(file => readFile(file, 'utf8').catch(() => ''))),
   }
-  const reader = new LogLineReader(new StampClock(settings.logTimezone ?? TimeZone.system(), Date.now))
+  const reader = new LogLineReader(new StampClock(settings.logTimezone ?? new TimeZone(), Date.now))
   const findings = await examine(examined, {
     logPaths: settings.logPath,
     configDir: settings.postfixConfig,

@@ -26,5 +26,5 @@ export function makePostfixLog(settings: DeliveryLogSettings, hooks: DeliveryLog
     deferredIntervalMs: settings.deferredInterval,
     hopRelays: settings.hopRelay ?? [],
   }
-  return new PostfixLog(options, settings.logTimezone ?? TimeZone.system(), hooks)
+  return new PostfixLog(options, settings.logTimezone ?? new TimeZone(), hooks)
 }

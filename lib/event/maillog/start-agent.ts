@@ -5,6 +5,7 @@ import { SegmentLog } from '../../durable/segment-log.ts'
 import type { Settings } from '../../process/option.ts'
 import type { ProcessContext, Running } from '../../process/run.ts'
 import { SettingsError, type WithCommon } from '../../process/settings.ts'
+import { StartError } from '../../process/start-error.ts'
 import { Credential } from '../upload/credential.ts'
 import { DeadLetters } from '../upload/dead-letters.ts'
 import { openTransport } from '../upload/transport.ts'
@@ -71,7 +72,7 @@ async function start(context: Context, closers: (() => void | Promise<void>)[]):
   closers.push(() => transport.close())
   const uploader = new Uploader<string>({ destination, transport, log, health, metrics, prefix: 'agent' })
   const { batchEvents, batchAge: batchAgeMs } = settings
-  const deadLetters = await DeadLetters.open(join(settings.stateDir, 'dead-letters'), deadLetterBytesMax, 'agent')
+  const deadLetters = await openDeadLetters(join(settings.stateDir, 'dead-letters'))
   const upload = new EventUpload({ pending, uploader, deadLetters, batchEvents, batchAgeMs, log, health, metrics })
   const events = sourceEvents(log, health, metrics)
   const report = (outcome: Outcome) => agent.report(bouncedOrSoft(outcome, settings.bounceClass))
@@ -124,6 +125,16 @@ async function start(context: Context, closers: (() => void | Promise<void>)[]):
   log.info({ logPath, endpoint: settings.endpoint, pendingRecords }, 'following the log')
   context.onReload(() => uploader.reload())
   return agent
+}
+
+/** @throws {StartError} */
+async function openDeadLetters(dir: string): Promise<DeadLetters> {
+  try {
+    return await DeadLetters.open(dir, deadLetterBytesMax, 'agent')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new StartError(`${dir} can't be made (${code}): check what is there, and the rights of --state-dir`)
+  }
 }
 
 /** When anything was read last, of the logs that are files; 0 when nothing was. */

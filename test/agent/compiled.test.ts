@@ -1,0 +1,35 @@
+/** The agent runs from what was compiled before: what strips types takes 15 MB of memory. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { startProcess } from '../support/process.ts'
+import { root } from './agent-under-test.ts'
+
+/** Node before 24 does not keep what it stripped. */
+const keepsStripped = Number.parseInt(process.versions.node) >= 24
+const tellStripper =
+  "process.on('exit', () => process.stderr.write(process.moduleLoadList.filter(name => name.includes('amaro')).join()))"
+
+test('after --check no run strips types', { skip: !keepsStripped && 'this Node strips each time' }, async context => {
+  const dir = mkdtempSync(join(tmpdir(), 'agent-'))
+  context.after(() => rmSync(dir, { recursive: true }))
+  const agent = async (...options: string[]) => {
+    const ended = await startProcess('node', [`${root}cmd/agent.ts`, ...options], {
+      env: {
+        SENDPOST_API_KEY: 'test-key',
+        AGENT_CONFIG: undefined,
+        NODE_COMPILE_CACHE: join(dir, 'compiled'),
+        NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(tellStripper)}`,
+      },
+      input: '',
+    })
+    assert.deepEqual(await ended.exited, { code: 0, signal: null }, ended.output.stderr)
+    return ended.output
+  }
+  await agent('--check')
+  const run = await agent('--log-path=-', `--state-dir=${join(dir, 'state')}`, '--metrics-hostport=127.0.0.1:0')
+  assert.match(run.stdout, /following the log/)
+  assert.equal(run.stderr, '')
+})
