@@ -17,7 +17,7 @@ import { Breaker } from './breaker.ts'
 import { createGroup } from './consumer-group.ts'
 import { EventSpill } from './event-spill.ts'
 import { appendEntries } from './grouped-write.ts'
-import { lostGroups, type AppendedGroup } from './lost-entries.ts'
+import { entriesOf, keptText, lostGroups, type AppendedGroup } from './lost-entries.ts'
 import { partitionKeys, partitionOf } from './partition.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
 import { RecentlyConfirmed } from './recently-confirmed.ts'
@@ -257,7 +257,8 @@ export class EventProducer {
       const entries = items.map(({ json }) => json)
       try {
         const lastId = await answered(appendEntries(redis, stream, entries))
-        this.#confirmed.add({ stream, entries, lastId }, bytesOf(entries), runId, sentAt)
+        const text = keptText(entries)
+        this.#confirmed.add({ stream, text, lastId }, text.length, runId, sentAt)
       } catch (error) {
         failures.push(error)
         return settle(items, false)
@@ -360,7 +361,7 @@ export class EventProducer {
     let at = 0
     for (; at < groups.length; at += requeuedAtOnce) {
       const some = groups.slice(at, at + requeuedAtOnce)
-      const entries = some.flatMap(group => group.entries)
+      const entries = some.flatMap(entriesOf)
       const puts = await Promise.all(entries.map(entry => this.#spill.put(entry, () => undefined)))
       if (puts.includes(false)) break
       this.#confirmed.forget(some)
@@ -416,11 +417,4 @@ export class EventProducer {
       if (this.#confirmed.bytes > this.#confirmedBytesMax / 2) return
     }
   }
-}
-
-/** What these take in memory, about. */
-function bytesOf(entries: readonly string[]): number {
-  let bytes = 0
-  for (const entry of entries) bytes += entry.length + 32
-  return bytes
 }

@@ -19,8 +19,9 @@ interface Confirmed<Item> {
 export class RecentlyConfirmed<Item> {
   readonly #bytesMax: number
   readonly #now: () => number
-  /** By time. */
-  readonly #kept: Confirmed<Item>[] = []
+  /** By time; those before `#first` are forgotten. (Array.shift would move all others, once they are many.) */
+  #kept: (Confirmed<Item> | undefined)[] = []
+  #first = 0
   #bytes = 0
 
   /**
@@ -46,19 +47,19 @@ export class RecentlyConfirmed<Item> {
   add(item: Item, bytes: number, runId: string, sentAt: number): void {
     this.#kept.push({ item, bytes, runId, at: this.#now() })
     this.#bytes += bytes
-    for (;;) {
-      const oldest = this.#kept[0]
-      if (!oldest) return
+    for (; this.#first < this.#kept.length; this.#first++) {
+      const oldest = this.#kept[this.#first]!
       const isSafe = oldest.runId === runId && oldest.at < sentAt - keptMs
-      if (!isSafe && this.#bytes <= this.#bytesMax) return
-      this.#kept.shift()
+      if (!isSafe && this.#bytes <= this.#bytesMax) break
       this.#bytes -= oldest.bytes
+      this.#kept[this.#first] = undefined
     }
+    if (this.#first > this.#kept.length / 2) this.#keep(this.#all)
   }
 
   /** What was confirmed by other runs of Redis than this, by run, in that order: it may be lost. */
   ofOtherRuns(runId: string | undefined): readonly (readonly Item[])[] {
-    const byRun = Map.groupBy(this.#kept, each => each.runId)
+    const byRun = Map.groupBy(this.#all, each => each.runId)
     return Array.from(byRun)
       .filter(([run]) => run !== runId)
       .map(([, kept]) => kept.map(({ item }) => item))
@@ -67,8 +68,16 @@ export class RecentlyConfirmed<Item> {
   /** Forgets what `ofOtherRuns` gave. */
   forget(items: readonly Item[]): void {
     const forgotten = new Set(items)
-    const rest = this.#kept.filter(({ item }) => !forgotten.has(item))
-    this.#kept.splice(0, this.#kept.length, ...rest)
-    this.#bytes = rest.reduce((sum, { bytes }) => sum + bytes, 0)
+    this.#keep(this.#all.filter(({ item }) => !forgotten.has(item)))
+  }
+
+  get #all(): Confirmed<Item>[] {
+    return this.#kept.slice(this.#first) as Confirmed<Item>[]
+  }
+
+  #keep(kept: Confirmed<Item>[]): void {
+    this.#kept = kept
+    this.#first = 0
+    this.#bytes = kept.reduce((sum, { bytes }) => sum + bytes, 0)
   }
 }
