@@ -9,8 +9,8 @@
  *   yields. Readers on the same connection can see rows of a suspended transaction and therefore read only up to what
  *   their own store knows to be committed.
  */
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from '../process/make-folder.ts'
 import { StoreError } from './store-error.ts'
 import { DatabaseSync, type Database, type StatementSync } from './sqlite.ts'
 
@@ -104,7 +104,7 @@ export class Store {
     const file = join(dir, 'console.sqlite')
     let db
     try {
-      mkdirSync(dir, { recursive: true, mode: 0o700 })
+      makeFolder(dir, 0o700)
       db = new DatabaseSync(file)
       // Exclusive: a second process is refused at once, and no shared-memory file is needed.
       db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')

@@ -6,8 +6,9 @@
  * Processes that don't see each other (two containers with the folder mounted in both) can't be told apart from dead
  * ones: don't share a state folder between them.
  */
-import { mkdir, readlink, rm, symlink, unlink } from 'node:fs/promises'
+import { readlink, rm, symlink, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from '../process/make-folder.ts'
 import { identify } from '../process/process-identity.ts'
 import { StartError } from '../process/start-error.ts'
 
@@ -34,7 +35,7 @@ const attemptsMax = 10
 export async function lockDirectory(dir: string): Promise<DirectoryLock> {
   const path = join(dir, 'lock')
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 })
+    makeFolder(dir, 0o700)
     for (let attempt = 0; ; attempt++) {
       const owner = await claim(path)
       if (owner === undefined) break

@@ -1,5 +1,6 @@
 /** What is asked of the file system by things that must last; handed in, so that tests can make it fail. */
-import { chmod, mkdir, open, readdir, rename, unlink, type FileHandle } from 'node:fs/promises'
+import { chmod, open, readdir, rename, unlink, type FileHandle } from 'node:fs/promises'
+import { makeFolder } from '../process/make-folder.ts'
 
 export interface OpenFile {
   /** Bytes read; 0 at the end. */
@@ -34,7 +35,7 @@ export const fileSystem: FileSystem = {
   rename,
   unlink,
   makeDirectory: async dir => {
-    await mkdir(dir, { recursive: true, mode: 0o700 })
+    makeFolder(dir, 0o700)
   },
   syncDirectory: async dir => {
     const handle = await open(dir, 'r')

@@ -1,7 +1,8 @@
 /** `linktool wrap`: what the wrapper would send upstream, for files. */
 import { readdirSync } from 'node:fs'
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
+import { makeFolder } from '../process/make-folder.ts'
 import { option, path, type OptionTable } from '../process/option.ts'
 import { type RunnableProgram } from '../process/run.ts'
 import { StartError } from '../process/start-error.ts'
@@ -85,7 +86,7 @@ async function wrapFolder(
       if (!(await stat(file)).isFile()) continue
       const { pieces, report } = wrapMessage(withLineEnds(await readFile(file)), settings, makeLink)
       const target = join(outDir, name)
-      await mkdir(dirname(target), { recursive: true })
+      makeFolder(dirname(target))
       await writeFile(target, Buffer.concat(pieces))
       sum.add(report)
     } catch (error) {

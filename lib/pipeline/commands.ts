@@ -1,10 +1,11 @@
 /** What `./start.sh` does beside supervising. */
 import { execFile, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { createTransport } from 'nodemailer'
+import { makeFolder } from '../process/make-folder.ts'
 import { isAlive } from '../process/process-identity.ts'
 import { StartError } from '../process/start-error.ts'
 import { probe } from './health-probe.ts'
@@ -19,7 +20,7 @@ export type Say = (text: string) => void
  * @throws {StartError} when it can't; the reason was told on standard error
  */
 export function makeLinkKeys(file: string, root: string): void {
-  mkdirSync(dirname(file), { recursive: true })
+  makeFolder(dirname(file))
   const made = spawnSync(process.execPath, ['cmd/linktool.ts', 'keys', 'new', '--link-keys', file], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],

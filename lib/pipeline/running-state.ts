@@ -2,8 +2,9 @@
  * What a supervisor has running, in a file, so that a second call finds it, also when the configuration has changed or is
  * broken by then, and so that children of a supervisor that was killed can still be found and stopped.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { makeFolder } from '../process/make-folder.ts'
 import type { ProcessIdentity } from '../process/process-identity.ts'
 import type { ChildPlan } from './plan.ts'
 
@@ -43,7 +44,7 @@ export function readRunningState(file: string): RunningState | undefined {
 }
 
 export function writeRunningState(file: string, state: RunningState): void {
-  mkdirSync(dirname(file), { recursive: true })
+  makeFolder(dirname(file))
   writeFileSync(`${file}.new`, JSON.stringify(state))
   renameSync(`${file}.new`, file)
 }

@@ -3,8 +3,9 @@
  * opposite order, so that whoever hands events on ends before whoever takes them.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { makeFolder } from '../process/make-folder.ts'
 import { endProcess, identify, type ProcessIdentity } from '../process/process-identity.ts'
 import { probe } from './health-probe.ts'
 import { lastReason, sizeOf } from './log-tail.ts'
@@ -115,8 +116,8 @@ export class Supervisor {
     child.startedAtMs = performance.now()
     let running: ChildProcess
     try {
-      mkdirSync(dirname(plan.logFile), { recursive: true })
-      if (plan.name === 'redis') mkdirSync(dirname(plan.health), { recursive: true, mode: 0o700 })
+      makeFolder(dirname(plan.logFile))
+      if (plan.name === 'redis') makeFolder(dirname(plan.health), 0o700)
       child.logBytes = sizeOf(plan.logFile)
       // What it says outside its log (a crash, a warning of the runtime) belongs into the same file.
       const output = openSync(plan.logFile, 'a')

@@ -26,8 +26,29 @@ export function identify(pid: number): ProcessIdentity | undefined {
   return fields[0] === 'Z' || ticks === undefined ? undefined : { pid, started: `${ticks}@${boot}` }
 }
 
+/** Whether it still runs. One of another user that /proc hides (proc(5), `hidepid`) may be it, and so counts as alive. */
 export function isAlive(identity: ProcessIdentity): boolean {
-  return identify(identity.pid)?.started === identity.started
+  const found = identify(identity.pid)
+  return found ? found.started === identity.started : isHidden(identity.pid)
+}
+
+/** What is ours can be looked at, and be signalled: only what can't be either is hidden. */
+function isHidden(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EPERM') return !isReadable(`/proc/${pid}/stat`)
+  }
+  return false
+}
+
+function isReadable(file: string): boolean {
+  try {
+    readFileSync(file)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /**

@@ -2,9 +2,10 @@
  * The last header line of a source of accounting records. PowerMTA writes it once, at its start; a process that it starts
  * later for the same pipe has to know it from the one before. Kept in a file beside the spill and in Redis.
  */
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
+import { makeFolder } from '../../process/make-folder.ts'
 import { writeFileDurably } from '../../durable/durable-file.ts'
 import type { Logger } from '../../process/log.ts'
 import { answered } from '../../queue/redis.ts'
@@ -85,7 +86,7 @@ export class HeaderMemory {
   async #write(text: string): Promise<void> {
     const { dir, log } = this.#options
     try {
-      await mkdir(dir, { recursive: true, mode: 0o700 })
+      makeFolder(dir, 0o700)
       await writeFileDurably(this.#file, text)
     } catch (error) {
       log.error({ file: this.#file, reason: (error as Error).message }, 'header line not kept on disk')

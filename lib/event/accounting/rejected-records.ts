@@ -2,8 +2,9 @@
  * A file for lines that can't be used, with the reason: one JSON object a line, `{at, reason, record}`. Bounded: when it
  * is full it becomes `FILE.1` and a new one is begun, so that the latest are there.
  */
-import { appendFile, mkdir, rename, stat } from 'node:fs/promises'
+import { appendFile, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { makeFolder } from '../../process/make-folder.ts'
 import type { Logger } from '../../process/log.ts'
 import type { RejectedLine } from './record-framer.ts'
 
@@ -44,7 +45,7 @@ export class RejectedRecords {
       const bytes = Buffer.from(this.#waiting.join(''))
       this.#waiting = []
       try {
-        await mkdir(dirname(this.#file), { recursive: true, mode: 0o750 })
+        makeFolder(dirname(this.#file), 0o750)
         const size = await stat(this.#file).then(
           found => found.size,
           () => 0,

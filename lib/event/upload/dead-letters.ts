@@ -5,8 +5,9 @@
  * nothing is thrown away, `append` fails and the event stays where it is.
  */
 import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, stat } from 'node:fs/promises'
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from '../../process/make-folder.ts'
 import { fileSystem } from '../../durable/file-system.ts'
 
 export interface DeadLetter {
@@ -44,7 +45,7 @@ export class DeadLetters {
    * @throws Error when the folder can't be made
    */
   static async open(dir: string, bytesMax: number, writer: string): Promise<DeadLetters> {
-    await mkdir(dir, { recursive: true, mode: 0o750 })
+    makeFolder(dir, 0o750)
     return new DeadLetters(dir, bytesMax, writer)
   }
 
