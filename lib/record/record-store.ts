@@ -17,6 +17,8 @@ export interface RecordStoreOptions {
   readonly metrics: Registry
   /** Beginning of the metrics' names: the process. */
   readonly prefix: string
+  /** It will store none: nothing is counted. */
+  readonly isReadOnly?: boolean
   /** Bytes of records kept in memory in case that Redis loses what it has just confirmed. 8 MB. */
   readonly confirmedBytesMax?: number
 }
@@ -68,14 +70,14 @@ export class RecordStore {
   readonly #log: Logger
   readonly #total: Counter<'outcome'>
 
-  private constructor({ log, metrics, prefix, confirmedBytesMax = 8e6 }: RecordStoreOptions) {
+  private constructor({ log, metrics, prefix, isReadOnly = false, confirmedBytesMax = 8e6 }: RecordStoreOptions) {
     this.#log = log
     this.#confirmed = new RecentlyConfirmed(confirmedBytesMax)
     this.#total = new Counter({
       name: `${prefix}_records_total`,
       help: 'Records of messages, by what became of them: stored in Redis, or lost because Redis was away too long.',
       labelNames: ['outcome'],
-      registers: [metrics],
+      registers: isReadOnly ? [] : [metrics],
     })
     for (const outcome of ['stored', 'lost']) this.#total.inc({ outcome }, 0)
   }

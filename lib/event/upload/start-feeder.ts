@@ -25,7 +25,15 @@ export async function startFeeder(context: ProcessContext<typeof feederOptions>)
     DeadLetters.open(settings.deadLetterDir, settings.deadLetterMaxBytes, name),
   )
   const source = await openSource(context, name)
-  const records = await RecordStore.open({ redisUrl, partitions, log, health, metrics, prefix: 'feeder' })
+  const records = await RecordStore.open({
+    redisUrl,
+    partitions,
+    log,
+    health,
+    metrics,
+    prefix: 'feeder',
+    isReadOnly: true,
+  })
   const transport = openTransport({ timeoutMs: settings.requestTimeout, connectionsMax: settings.uploads })
   const eventAgeMsMax =
     settings.eventAgeMax ??
