@@ -1,9 +1,12 @@
 /**
  * The whole pipeline under traffic while its processes and its Redis are killed and frozen one after the other: every
  * mail that was accepted arrives, every click that was answered becomes an event.
+ *
+ * The supervisor waits longer before each new start of what keeps dying, and forgets that when it has run for a minute. So
+ * in the long form two pipelines share the deaths, and a process that died often is left in peace until it is forgotten.
  */
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { simpleParser } from 'mailparser'
 import { request } from 'undici'
@@ -15,18 +18,17 @@ import { TestPipeline } from '../support/pipeline.ts'
 import { until } from '../support/process.ts'
 import { sized } from '../support/soak.ts'
 
-const deaths = sized(10, 300)
+const deaths = sized(10, 150)
+const pipelines = sized(1, 2)
 const victims = ['tracker', 'redis', 'wrapper', 'feeder', 'console']
 
-let pipeline: TestPipeline
-before(async () => {
-  pipeline = await TestPipeline.make()
-  const started = pipeline.start('--detach')
-  assert.equal(started.status, 0, started.stdout + started.stderr)
-})
-after(() => pipeline.close())
+/** Deaths in a row before a process is left in peace. */
+const deathsInRow = 4
+/** The supervisor forgets the deaths of what has run for 60 s. */
+const peaceMs = 62_000
 
 interface Traffic {
+  readonly pipeline: TestPipeline
   over: boolean
   /** Recipients whose mail was answered 250. */
   readonly accepted: Set<string>
@@ -51,7 +53,7 @@ async function again(traffic: Traffic, act: () => Promise<void>, pauseMs: number
 }
 
 async function sendMail(traffic: Traffic, recipient: string): Promise<void> {
-  const client = await Peer.connect(pipeline.wrapperPort)
+  const client = await Peer.connect(traffic.pipeline.wrapperPort)
   try {
     await client.reply()
     for (const command of ['EHLO client.test', 'MAIL FROM:<news@shop.example>', `RCPT TO:<${recipient}>`, 'DATA'])
@@ -71,13 +73,14 @@ interface Mail {
   readonly to: readonly string[]
 }
 
-async function mailbox(): Promise<Mail[]> {
+async function mailbox(pipeline: TestPipeline): Promise<Mail[]> {
   const answer = await request(`${pipeline.consoleUrl}/api/mailbox`)
   return (await answer.body.json()) as Mail[]
 }
 
 async function readMails(traffic: Traffic, known: Set<string>): Promise<void> {
-  for (const { id } of await mailbox()) {
+  const { pipeline } = traffic
+  for (const { id } of await mailbox(pipeline)) {
     if (known.has(id)) continue
     const answer = await request(`${pipeline.consoleUrl}/api/mailbox/${id}`)
     const { html } = await simpleParser(await answer.body.text())
@@ -101,7 +104,7 @@ interface StoredEvent {
   readonly event_id: string
 }
 
-async function storedEvents(): Promise<StoredEvent[]> {
+async function storedEvents(pipeline: TestPipeline): Promise<StoredEvent[]> {
   const answer = await request(`${pipeline.consoleUrl}/api/events`)
   const text = await answer.body.text()
   assert.equal(answer.statusCode, 200)
@@ -114,8 +117,38 @@ function counted(keys: Iterable<string>): Map<string, number> {
   return counts
 }
 
-test(`${deaths} sudden deaths: no mail and no event is lost`, async () => {
-  const traffic: Traffic = { over: false, accepted: new Set(), links: [], answered: [], asked: 0 }
+/** Kills its processes one after the other, now and then freezes one instead: neighbours wait for an answer that never comes. */
+async function haunt(pipeline: TestPipeline): Promise<void> {
+  const died = new Map(victims.map(victim => [victim, 0]))
+  const seen = new Map<number, number>()
+  const killed = new Set<number>()
+  /** Of those that run and are not left in peace, the one that died least. */
+  const next = () => {
+    const running = pipeline.running()
+    const due = victims.filter(victim => {
+      const pid = running.get(victim)
+      if (pid === undefined || killed.has(pid)) return false
+      const since = seen.get(pid) ?? performance.now()
+      seen.set(pid, since)
+      const deathsBefore = died.get(victim)!
+      return deathsBefore % deathsInRow !== 0 || deathsBefore === 0 || performance.now() - since > peaceMs
+    })
+    const victim = due.toSorted((a, b) => died.get(a)! - died.get(b)!)[0]
+    return victim === undefined ? undefined : { victim, pid: running.get(victim)! }
+  }
+  for (let death = 0; death < deaths; death++) {
+    const { victim, pid } = await until('a process that may die', next, 120_000, 50)
+    died.set(victim, died.get(victim)! + 1)
+    const isFrozen = death % 7 === 6
+    if (!isFrozen) killed.add(pid)
+    process.kill(pid, isFrozen ? 'SIGSTOP' : 'SIGKILL')
+    await sleep(300 + 100 * (death % 9))
+    if (isFrozen) process.kill(pid, 'SIGCONT')
+  }
+}
+
+async function survive(pipeline: TestPipeline): Promise<void> {
+  const traffic: Traffic = { pipeline, over: false, accepted: new Set(), links: [], answered: [], asked: 0 }
   let sent = 0
   let turn = 0
   const known = new Set<string>()
@@ -125,15 +158,7 @@ test(`${deaths} sudden deaths: no mail and no event is lost`, async () => {
     ...[1, 2, 3].map(() => again(traffic, () => follow(traffic, turn++), 5)),
   ]
   await until('traffic', () => traffic.answered.length > 20, 30_000)
-  for (let death = 0; death < deaths; death++) {
-    const victim = victims[death % victims.length]!
-    const pid = await until(`${victim} to run`, () => pipeline.running().get(victim), 60_000, 50)
-    // Frozen rather than dead now and then: neighbours wait for an answer that never comes.
-    const isFrozen = death % 7 === 6
-    process.kill(pid, isFrozen ? 'SIGSTOP' : 'SIGKILL')
-    await sleep(300 + 100 * (death % 9))
-    if (isFrozen) process.kill(pid, 'SIGCONT')
-  }
+  await haunt(pipeline)
   await sleep(500)
   traffic.over = true
   await Promise.all(workers)
@@ -144,7 +169,7 @@ test(`${deaths} sudden deaths: no mail and no event is lost`, async () => {
     'every request that was answered got its pixel or its redirect',
   )
   await until('all to be healthy again', () => pipeline.start('status').status === 0, 60_000, 500)
-  const arrived = new Set((await mailbox()).flatMap(({ to }) => to))
+  const arrived = new Set((await mailbox(pipeline)).flatMap(({ to }) => to))
   assert.deepEqual(
     [...traffic.accepted].filter(recipient => !arrived.has(recipient)),
     [],
@@ -162,7 +187,7 @@ test(`${deaths} sudden deaths: no mail and no event is lost`, async () => {
   await until(
     'an event for each answer',
     async () => {
-      const stored = counted((await storedEvents()).map(event => `${event.type} ${event.message_id}`))
+      const stored = counted((await storedEvents(pipeline)).map(event => `${event.type} ${event.message_id}`))
       const missing = [...due].filter(([key, count]) => (stored.get(key) ?? 0) < count)
       if (missing.length > 0) throw new Error(`${missing.length} messages lack events: ${missing[0]!.join(': ')}`)
       return true
@@ -170,7 +195,22 @@ test(`${deaths} sudden deaths: no mail and no event is lost`, async () => {
     60_000,
     1_000,
   )
-  const stored = await storedEvents()
+  const stored = await storedEvents(pipeline)
   assert.equal(new Set(stored.map(event => event.event_id)).size, stored.length, 'none is stored twice')
   assert.ok(stored.length <= traffic.asked, 'no event without a request')
+}
+
+describe(`${pipelines * deaths} sudden deaths`, { concurrency: true }, () => {
+  for (let number = 1; number <= pipelines; number++) {
+    test(`pipeline ${number}: no mail and no event is lost`, async () => {
+      const pipeline = await TestPipeline.make()
+      try {
+        const started = pipeline.start('--detach')
+        assert.equal(started.status, 0, started.stdout + started.stderr)
+        await survive(pipeline)
+      } finally {
+        pipeline.close()
+      }
+    })
+  }
 })
