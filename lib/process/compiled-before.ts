@@ -4,15 +4,16 @@
  *
  * Node keeps what it compiled in a folder (`NODE_COMPILE_CACHE`) of which it has to know before it reads the first module.
  * So the process replaces itself once (execve(2): same pid, same standard streams, of which nothing was read), and once
- * more when it had to put something there.
+ * more when it had to put something there. On that way its malloc is told to do with one arena (mallopt(3)): freed memory
+ * that each of Node's threads keeps for itself was up to 10 MB.
  */
-import { accessSync, constants, lstatSync, mkdirSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { flushCompileCache, getCompileCacheDir } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** Says that this process has put there what was missing. */
-const filledVariable = 'MTA_TRACKING_COMPILED'
+/** How far this process has come: `begun` anew with a folder, `filled` it with what was missing there. */
+const stageVariable = 'MTA_TRACKING_COMPILED'
 
 /**
  * What `load` loads. May not return, but begin the process anew: to be called before anything else is done.
@@ -20,16 +21,30 @@ const filledVariable = 'MTA_TRACKING_COMPILED'
  */
 export async function compiledBefore<T>(load: () => Promise<T>): Promise<T> {
   const inUse = getCompileCacheDir()
-  if (inUse === undefined) {
-    const dir = ownFolder()
-    if (dir !== undefined) beginAnew({ NODE_COMPILE_CACHE: dir })
-    return load()
+  // Once only: a folder that was to be used may turn out to be of no use to Node (a full disk, one that is read only).
+  if (process.env[stageVariable] === undefined) {
+    const dir = inUse ?? ownFolder()
+    const flags = flagsNeeded()
+    const more = {
+      ...(dir !== inUse && { NODE_COMPILE_CACHE: dir }),
+      ...(process.env['MALLOC_ARENA_MAX'] === undefined && { MALLOC_ARENA_MAX: '1' }),
+    }
+    if (dir !== undefined && (flags.length > 0 || Object.keys(more).length > 0)) {
+      beginAnew({ ...more, [stageVariable]: 'begun' }, flags)
+    }
   }
+  if (inUse === undefined) return load()
   const before = changedAt(inUse)
   const loaded = await load()
   flushCompileCache()
-  if (changedAt(inUse) !== before && process.env[filledVariable] === undefined) beginAnew({ [filledVariable]: '1' })
+  if (changedAt(inUse) !== before && process.env[stageVariable] !== 'filled') beginAnew({ [stageVariable]: 'filled' })
   return loaded
+}
+
+/** What Node needs beside the folder: from 24 on nothing. */
+function flagsNeeded(): readonly string[] {
+  const preload = new URL('node-22.mjs', import.meta.url)
+  return Number.parseInt(process.versions.node, 10) < 24 && existsSync(preload) ? [`--import=${preload.href}`] : []
 }
 
 /** A folder that nobody else can write: what is in it will be executed. Undefined when there is none, or none is wanted. */
@@ -50,18 +65,20 @@ function ownFolder(): string | undefined {
   }
 }
 
-/** When something was last put into a folder. */
-function changedAt(dir: string): bigint {
-  return statSync(dir, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? 0n
+/** Changes when something is put into the folder, by Node or by node-22.mjs. */
+function changedAt(dir: string): string {
+  return [dir, join(dir, 'stripped')]
+    .map(each => statSync(each, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? '')
+    .join(' ')
 }
 
 /** Returns only when it can't. */
-function beginAnew(more: Readonly<Record<string, string>>): void {
+function beginAnew(more: NodeJS.ProcessEnv, flags: readonly string[] = []): void {
   const { execPath, execArgv, argv, env } = process
   try {
     // Gone after an upgrade of Node, perhaps.
     accessSync(execPath, constants.X_OK)
-    process.execve?.(execPath, [argv[0] ?? execPath, ...execArgv, ...argv.slice(1)], { ...env, ...more })
+    process.execve?.(execPath, [argv[0] ?? execPath, ...flags, ...execArgv, ...argv.slice(1)], { ...env, ...more })
   } catch {
     // Then with the sources.
   }

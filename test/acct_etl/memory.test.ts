@@ -5,7 +5,6 @@ import { after, before, test } from 'node:test'
 import { until } from '../support/process.ts'
 import { processUsage } from '../support/process-usage.ts'
 import { sized } from '../support/soak.ts'
-import { keepsStrippedTypes } from '../support/stripped-types.ts'
 import { type Rig, setUp } from './rig.ts'
 
 let rig: Rig
@@ -27,11 +26,8 @@ function line(n: number): string {
   )
 }
 
-/**
- * What is promised; some 52 MB of it are Node's own program, which all processes of this Node share. A Node that loads
- * what strips types into every process takes 25 MB more.
- */
-const peakMbMax = keepsStrippedTypes() ? 100 : 130
+/** What is promised; some 50 MB of it are Node's own program, which all processes of this Node share. */
+const peakMbMax = 100
 
 test('with Redis away memory stays small, however much waits on disk', async () => {
   await rig.redis.kill('SIGKILL')

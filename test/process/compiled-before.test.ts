@@ -4,8 +4,7 @@ import { chmod, lstat, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
-import { startProcess } from '../support/process.ts'
-import { keepsStrippedTypes } from '../support/stripped-types.ts'
+import { startProcess, until } from '../support/process.ts'
 
 interface Told {
   readonly word: string
@@ -14,11 +13,10 @@ interface Told {
   readonly flags: readonly string[]
   readonly input: string
   readonly compiledIn?: string
+  readonly arenas?: string
   readonly strips: boolean
 }
 
-/** Where Node strips them each time, there is nothing to be had but the time of compiling. */
-const strips = !keepsStrippedTypes()
 const program = join(import.meta.dirname, 'compiled-program.ts')
 let dir: string
 let part: string
@@ -34,7 +32,7 @@ afterEach(() => rm(dir, { recursive: true, force: true }))
 async function start(env: Readonly<Record<string, string>> = {}): Promise<Told & { readonly startedPid: number }> {
   const started = await startProcess('node', ['--no-opt', program, part, '--one', 'two words'], {
     input: 'what was in the pipe',
-    env: { NODE_COMPILE_CACHE: undefined, TMPDIR: dir, ...env },
+    env: { NODE_COMPILE_CACHE: undefined, MALLOC_ARENA_MAX: undefined, TMPDIR: dir, ...env },
   })
   const { code } = await started.exited
   assert.equal(code, 0, started.output.stderr)
@@ -51,11 +49,13 @@ test('no start runs with what strips types: pid, arguments, flags and input are 
       pid: told.startedPid,
       startedPid: told.startedPid,
       args: ['--one', 'two words'],
-      flags: ['--no-opt'],
+      flags: told.flags,
       input: 'what was in the pipe',
       compiledIn: compiled,
-      strips,
+      arenas: '1',
+      strips: false,
     })
+    assert.equal(told.flags.at(-1), '--no-opt')
   }
   assert.equal((await lstat(compiled)).mode & 0o777, 0o700)
 })
@@ -87,8 +87,27 @@ test('it starts where there is no folder, and where none is wanted', async () =>
   }
 })
 
-test('a folder of the user is used as it is', async () => {
+test('a folder that is of no use to Node is tried once', async t => {
+  // Node's folder in it would have too long a path, as it would have no place on a full disk.
+  let deep = dir
+  const left = () => 4_090 - join(deep, `mta-tracking-compiled-${process.geteuid?.()}`).length
+  while (left() > 1) deep = join(deep, 'x'.repeat(Math.min(200, left() - 1)))
+  await mkdir(deep, { recursive: true })
+  const started = await startProcess('node', [program, part], {
+    input: '',
+    env: { NODE_COMPILE_CACHE: undefined, TMPDIR: deep },
+  })
+  t.after(() => started.stop(0))
+  await until('a start', () => started.output.stdout.includes('"word":"first"'))
+})
+
+test('what the user has set is used as it is', async () => {
   const own = join(dir, 'own')
-  const told = await start({ NODE_COMPILE_CACHE: own })
-  assert.deepEqual([told.compiledIn, told.strips], [own, strips])
+  for (const [env, arenas] of [
+    [{}, '1'],
+    [{ MALLOC_ARENA_MAX: '3' }, '3'],
+  ] as const) {
+    const told = await start({ NODE_COMPILE_CACHE: own, ...env })
+    assert.deepEqual([told.compiledIn, told.strips, told.arenas], [own, false, arenas])
+  }
 })
