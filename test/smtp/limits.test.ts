@@ -1,5 +1,6 @@
 /** Every limit at one less, exactly, and one more. */
 import { strict as assert } from 'node:assert'
+import { connect } from 'node:net'
 import { afterEach, describe, test } from 'node:test'
 import { until } from '../support/process.ts'
 import { sized } from '../support/soak.ts'
@@ -275,6 +276,26 @@ describe('slow clients', () => {
     assert.match(await client.ask('STARTTLS'), /^220 /)
     await client.closed()
     await until('the session to end', () => rig.server.sessions === 0)
+  })
+
+  test('a TLS handshake that does not come, where TLS comes first', async () => {
+    const { makeCertificate } = await import('../support/certificate.ts')
+    await start({ limits: { commandMs: 400 }, certificate: makeCertificate(), implicitTls: true })
+    const client = await open()
+    await client.closed()
+    assert.equal(client.unread, '')
+    await until('the connection to be gone', () => rig.server.connections === 0)
+  })
+
+  test('a client that was told farewell and does not close its side', async () => {
+    await start({ limits: { farewellMs: 400 } })
+    const socket = connect({ port: rig.port, host: '127.0.0.1', allowHalfOpen: true })
+    const client = new Peer(socket)
+    assert.match((await client.reply()).at(-1)!, /^220 /)
+    assert.match(await client.ask('QUIT'), /^221 /)
+    assert.equal(rig.server.connections, 1)
+    await until('the connection to be gone', () => rig.server.connections === 0)
+    socket.destroy()
   })
 })
 

@@ -116,7 +116,6 @@ export async function startRig(options: RigOptions): Promise<Rig> {
   })
   server.fault = error => faults.push(error)
   await server.open('127.0.0.1', 0, false)
-  const address = server.server.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return { server, port: address.port, metrics, relayed, conversation, faults, close: () => server.stop() }
+  if (server.port === undefined) throw new Error('no port')
+  return { server, port: server.port, metrics, relayed, conversation, faults, close: () => server.stop() }
 }

@@ -109,6 +109,30 @@ describe('TLS towards clients', () => {
     client.socket.destroy()
   })
 
+  test('no handshake but something else: the connection ends, the relay goes on', async () => {
+    await start({ certificate })
+    for (const garbage of ['EHLO client.test\r\n', '\x16\x03\x01\0\x05hello', '']) {
+      const plain = await Peer.connect(rig.port)
+      await plain.reply()
+      await hello(plain)
+      assert.match(await plain.ask('STARTTLS'), /^220 /)
+      if (garbage === '') plain.socket.destroy()
+      else plain.say(garbage)
+      await plain.closed()
+    }
+    await until('the connections to be gone', () => rig.server.connections === 0)
+    await rig.close()
+    rig = await startRig({ upstreamPort: sink.port, certificate, implicitTls: true })
+    for (const garbage of ['EHLO client.test\r\n', '']) {
+      const plain = await Peer.connect(rig.port)
+      if (garbage === '') plain.socket.destroy()
+      else plain.say(garbage)
+      await plain.closed()
+      assert.doesNotMatch(plain.unread, /220/)
+    }
+    await until('the connections to be gone', () => rig.server.connections === 0)
+  })
+
   test('a certificate is renewed for new connections', async () => {
     await start({ certificate })
     const renewed = makeCertificate('renewed.test')

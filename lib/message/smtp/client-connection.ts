@@ -1,149 +1,213 @@
 /**
- * A client's connection. smtp-server carries the socket: TLS, closing, errors. Its commands are not used, for they answer
- * before anybody else is asked, with texts of their own; its greeting would wait 100 ms.
+ * A client's connection: its socket, TLS on it, and what is read from it. What is said on it is the session's.
  */
 import type { Socket } from 'node:net'
-import type { SMTPServer } from 'smtp-server'
-import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
+import { TLSSocket, type SecureContext } from 'node:tls'
 import { ClientSession } from './client-session.ts'
-import type { SessionChannel } from './session-channel.ts'
 import type { Timed } from './deadlines.ts'
-import { InboundStream, type MessageSink } from './inbound-stream.ts'
+import { InboundReader, type MessageSink } from './inbound-reader.ts'
 import type { Relay } from './relay.ts'
-import { formatReply, localReply } from './reply.ts'
+import type { SessionChannel } from './session-channel.ts'
 
-export class ClientConnection extends SMTPConnection implements SessionChannel, Timed {
+export interface ClientConnectionHooks {
+  /** The certificate of the moment; called when TLS begins. */
+  readonly secureContext: () => SecureContext
+  /** It is closed on both sides. */
+  readonly closed: (connection: ClientConnection) => void
+}
+
+export class ClientConnection implements SessionChannel, Timed {
+  readonly id: string
+  readonly remoteAddress: string
+  secure = false
   readonly #relay: Relay
-  readonly #conversation: ClientSession
+  readonly #hooks: ClientConnectionHooks
+  readonly #session: ClientSession
+  /** The one with TLS from the beginning of the handshake on. */
+  #socket: Socket
+  #reader: InboundReader
+  /** A TLS handshake is under way. */
+  #upgrading = false
+  #greeted = false
+  #closed = false
+  /** When it is closed whether or not the client has closed its side, in the time of `performance.now()`. */
+  #closeBy = Number.POSITIVE_INFINITY
 
-  constructor(server: SMTPServer, socket: Socket, options: SMTPConnectionOptions | null | undefined, relay: Relay) {
-    super(server, socket, options)
+  constructor(relay: Relay, socket: Socket, id: string, hooks: ClientConnectionHooks) {
     this.#relay = relay
-    this.#conversation = new ClientSession(relay, this)
+    this.#socket = socket
+    this.id = id
+    this.#hooks = hooks
+    this.remoteAddress = addressOf(socket)
+    this.#reader = this.#newReader()
+    this.#session = new ClientSession(relay, this)
+    relay.deadlines.add(this)
   }
 
-  override init(): void {
-    this._setListeners(() => {
-      this._setClientHostname('')
-      this._resetSession()
-      const refusal = this.#relay.admit(this.#conversation, this.remoteAddress)
-      if (refusal) {
-        this.#conversation.end(refusal)
-        return
-      }
-      this.#relay.deadlines.add(this)
-      this.#relay.log.debug({ session: this.id, client: this.remoteAddress }, 'session begins')
-      // Whoever talks before the greeting has been read by then.
-      setImmediate(() => {
-        if (this._closing || this._closed) return
-        this._ready = true
-        this.#conversation.greet()
-      })
-    })
+  /** @param implicitTls TLS comes first */
+  open(implicitTls: boolean): void {
+    if (implicitTls) {
+      this.#upgrade(() => this.#begin())
+      return
+    }
+    this.#listen(this.#socket)
+    this.#begin()
   }
 
-  /** Called by the constructor of the base class too, when no member of this class exists yet. */
-  override _createParser(): InboundStream {
-    const stream = new InboundStream({
-      command: (line, next) => {
-        // What came in plain text before the TLS handshake is not heard.
-        if (this._upgrading) return
-        if (this._ready) this.#conversation.command(line, next)
-        else this.#conversation.tooSoon()
-      },
-      tooLong: () => this.#conversation.end(localReply(500, '5.5.2', 'Command line too long')),
-      lineBytesMax: () => this.#conversation.lineBytesMax,
-    })
-    stream.on('error', () => this.close())
-    // All that the client sent before it closed its side has been handled by then.
-    stream.on('finish', () => this.#conversation.inputEnded())
-    return stream
-  }
-
-  /** The timeouts are ours, see `check`. */
-  override _armTimeout(): void {
-    this._socket.setTimeout(0)
-  }
-
-  override _onError(error: Error & { code?: string | undefined }): void {
-    this.#relay.sessionError(error)
-    this.close()
-  }
-
-  override _onClose(): void {
-    const isFirst = !this._closed
-    super._onClose()
-    if (!isFirst) return
-    this.#relay.deadlines.delete(this)
-    this.#relay.log.debug({ session: this.id }, 'session ends')
-    this.#conversation.closed()
-  }
-
-  override close(): void {
-    this.#relay.leave(this.#conversation)
-    super.close()
-  }
-
-  /** All that our base class says by itself, such as to STARTTLS. */
-  override send(code: number, data?: string | string[] | null, context?: string | false): void {
-    const isBare = context === false || code === 220 || (code >= 300 && code < 400)
-    const enhanced = isBare ? '' : `${Math.floor(code / 100)}.0.0 `
-    const lines = [data ?? ''].flat().map(text => `${enhanced}${text}`)
-    const text = formatReply({ code, lines })
-    this.#relay.conversation?.(this.id, 'S', text)
-    this.write(text)
-    if (code === 421) this.close()
+  /** Whether our side is closed, or about to be. */
+  get closing(): boolean {
+    return this.#closed || this.#closeBy !== Number.POSITIVE_INFINITY
   }
 
   // What the session needs.
 
   get reachable(): boolean {
-    return !this._upgrading && !this._closed && !this._socket.destroyed && this._socket.writable
+    return !this.#upgrading && !this.#closed && !this.#socket.destroyed && this.#socket.writable
   }
 
   get listens(): boolean {
-    return this.reachable && !this._socket.readableEnded
+    return this.reachable && !this.#socket.readableEnded
   }
 
   get more(): boolean {
-    return this.#stream?.more ?? false
+    return this.#reader.more
   }
 
   get partialSince(): number {
-    return this.#stream?.partialSince ?? 0
+    return this.#reader.partialSince
   }
 
   write(text: string): void {
-    if (this.reachable) this._socket.write(text, 'latin1')
+    if (this.reachable) this.#socket.write(text, 'latin1')
   }
 
   whenWritable(next: () => void): void {
-    if (this._socket.writableNeedDrain) this._socket.once('drain', next)
+    if (this.#socket.writableNeedDrain) this.#socket.once('drain', next)
     else next()
   }
 
   receive(sink: MessageSink): void {
-    this.#stream?.receive(sink)
+    this.#reader.receive(sink)
   }
 
   resume(): void {
-    this.#stream?.resume()
+    this.#reader.resume()
   }
 
-  startTls(next: () => void): void {
-    this.handler_STARTTLS(Buffer.from('STARTTLS'), next)
+  startTls(): void {
+    const plain = this.#socket
+    // What is read already came in plain text. It is kept from us, and breaks the handshake.
+    plain.pause()
+    for (const event of ['data', 'end', 'error', 'close']) plain.removeAllListeners(event)
+    this.#upgrade(() => undefined)
+  }
+
+  close(): void {
+    if (this.closing) return
+    this.#closeBy = performance.now() + this.#relay.context.limits.farewellMs
+    this.#relay.leave(this.#session)
+    this.#reader.close()
+    if (this.#upgrading) {
+      this.#socket.destroy()
+      return
+    }
+    if (this.#socket.writable) this.#socket.end()
+    // What still comes is of no interest, but its end is.
+    this.#socket.resume()
   }
 
   destroy(): void {
-    this._socket.destroy()
+    this.#socket.destroy()
   }
 
   /** Of Deadlines. */
   check(now: number): void {
-    this.#conversation.check(now, this._upgrading)
+    if (now >= this.#closeBy) this.#socket.destroy()
+    else this.#session.check(now, this.#upgrading)
   }
 
-  get #stream(): InboundStream | undefined {
-    return this._parser instanceof InboundStream ? this._parser : undefined
+  #listen(socket: Socket): void {
+    socket.on('data', chunk => this.#reader.read(chunk))
+    socket.on('end', () => this.#reader.end())
+    socket.on('error', error => this.#failed(error))
+    socket.on('close', () => this.#gone())
   }
+
+  #begin(): void {
+    const refusal = this.#relay.admit(this.#session, this.remoteAddress)
+    if (refusal) {
+      this.#session.end(refusal)
+      return
+    }
+    this.#relay.log.debug({ session: this.id, client: this.remoteAddress }, 'session begins')
+    // The system is asked once for what has come between the two: whoever talks before the greeting has been read then.
+    setImmediate(() => setImmediate(() => this.#greet()))
+  }
+
+  #greet(): void {
+    if (this.closing) return
+    this.#greeted = true
+    this.#session.greet()
+  }
+
+  #newReader(): InboundReader {
+    return new InboundReader({
+      command: (line, next) => {
+        if (this.#greeted) this.#session.command(line, next)
+        else this.#session.tooSoon()
+      },
+      tooLong: () => this.#session.lineTooLong(),
+      lineBytesMax: () => this.#session.lineBytesMax,
+      ended: () => this.#session.inputEnded(),
+      hold: () => this.#socket.pause(),
+      flow: () => this.#socket.resume(),
+    })
+  }
+
+  /** From now on nothing that came in plain text is heard (RFC 3207 section 5). */
+  #upgrade(secured: () => void): void {
+    const plain = this.#socket
+    this.#reader.close()
+    this.#reader = this.#newReader()
+    this.#upgrading = true
+    // Failures are told by the socket with TLS; after it has failed, this one may still have something to say.
+    plain.on('error', () => undefined)
+    const socket = new TLSSocket(plain, { isServer: true, secureContext: this.#hooks.secureContext() })
+    this.#socket = socket
+    socket.on('error', error => this.#failed(error))
+    socket.on('_tlsError', (error: Error) => {
+      this.#failed(error)
+      socket.destroy()
+    })
+    socket.on('close', () => this.#gone())
+    // Once: clients of TLS 1.2 may negotiate again.
+    socket.once('secure', () => {
+      if (this.closing) return
+      this.secure = true
+      this.#upgrading = false
+      socket.on('data', chunk => this.#reader.read(chunk))
+      socket.on('end', () => this.#reader.end())
+      secured()
+    })
+  }
+
+  #failed(error: Error): void {
+    this.#relay.sessionError(error)
+    this.close()
+  }
+
+  #gone(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#reader.close()
+    this.#relay.deadlines.delete(this)
+    this.#relay.log.debug({ session: this.id }, 'session ends')
+    this.#hooks.closed(this)
+    this.#session.closed()
+  }
+}
+
+/** An IPv4 address that came over a socket of both families is one of IPv4. */
+function addressOf({ remoteAddress = '' }: Socket): string {
+  return remoteAddress.startsWith('::ffff:') ? remoteAddress.slice(7) : remoteAddress
 }

@@ -67,6 +67,11 @@ export class ClientSession {
     this.end(localReply(554, '5.5.0', 'Talking before the greeting'))
   }
 
+  /** A command line is longer than it may be. */
+  lineTooLong(): void {
+    this.end(localReply(500, '5.5.2', 'Command line too long'))
+  }
+
   /** Says farewell and ends the session. */
   end(reply: Reply): void {
     if (this.#over) return
@@ -353,16 +358,17 @@ export class ClientSession {
     if (!this.#relay.hasCertificate) this.#refuse(localReply(502, '5.5.1', 'Command not implemented'), next)
     else if (this.#channel.secure) this.#refuse(localReply(503, '5.5.1', 'TLS is on already'), next)
     else if (line.toString('latin1', 8).trim() !== '') this.#refuse(localReply(501, '5.5.4', 'Syntax: STARTTLS'), next)
-    else void this.#secure(next)
+    else void this.#secure()
   }
 
-  async #secure(next: () => void): Promise<void> {
+  async #secure(): Promise<void> {
     try {
       // Everything learnt in plain text is forgotten (RFC 3207 section 4.2).
       await this.#resetTransaction()
       this.#identity.forget()
       this.#greeted = false
-      this.#channel.startTls(next)
+      this.#write(localReply(220, '', 'Ready to start TLS'))
+      this.#channel.startTls()
     } catch (error) {
       this.#failed(error)
     }

@@ -2,12 +2,11 @@
 import { randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { createServer, isIP, type ListenOptions, type Server, type Socket } from 'node:net'
-import { SMTPServer } from 'smtp-server'
-import type { SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
+import { createSecureContext, type SecureContext } from 'node:tls'
 import type { Logger } from '../../process/log.ts'
-import { ClientConnection } from './client-connection.ts'
 import { isLoopback } from '../../network/loopback.ts'
 import type { NetworkList } from '../../network/network-list.ts'
+import { ClientConnection, type ClientConnectionHooks } from './client-connection.ts'
 import type { ClientSession } from './client-session.ts'
 import { Deadlines, type Timed } from './deadlines.ts'
 import type { RelayContext } from './relay-context.ts'
@@ -44,9 +43,9 @@ const stopMsMax = 5_000
 const farewellMsMax = 1_000
 const authAddressesMax = 10_000
 /** A client may close its side and still wait for the answer to its message. */
-const halfOpen = { allowHalfOpen: true }
+const socketOptions = { allowHalfOpen: true, noDelay: true }
 
-export class RelayServer extends SMTPServer implements Relay, Timed {
+export class RelayServer implements Relay, Timed {
   readonly context: RelayContext
   readonly pool: UpstreamPool
   readonly deadlines = new Deadlines()
@@ -55,35 +54,27 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
   readonly token = randomBytes(9).toString('base64url')
   readonly strayLineEnds: StrayLineEnds
   readonly conversation: Relay['conversation']
-  hasCertificate: boolean
   stopping = false
   readonly #options: RelayServerOptions
   /** Sessions and the addresses of their clients. */
   readonly #sessions = new Map<ClientSession, string>()
   readonly #perAddress = new Map<string, number>()
   readonly #authFailures = new Map<string, { count: number; since: number }>()
-  readonly #moreServers: Server[] = []
+  readonly #servers: Server[] = []
+  readonly #connections = new Set<ClientConnection>()
+  #secureContext: SecureContext | undefined
   /** Tells the sessions of processes apart. */
   readonly #idPrefix = randomBytes(5).toString('hex')
   readonly #upstreamIsHere: boolean
+  readonly #hooks: ClientConnectionHooks = {
+    // Asked only where there is a certificate.
+    secureContext: () => this.#secureContext!,
+    closed: connection => this.#connections.delete(connection),
+  }
   #connected = 0
   #whenEmpty: (() => void) | undefined
 
   constructor(options: RelayServerOptions) {
-    super({
-      ...options.certificate,
-      secure: options.implicitTls,
-      ...halfOpen,
-      // Else it asks the system for every connection.
-      name: options.name,
-      logger: false,
-      disableReverseLookup: true,
-      authOptional: true,
-      socketTimeout: options.context.limits.commandMs,
-      minVersion: 'TLSv1.2',
-      // Of handshakes under way on a port with TLS from the first byte; sessions are counted by `admit`.
-      maxClients: options.context.limits.connectionsMax,
-    })
     this.#options = options
     this.#upstreamIsHere = isLoopback(options.upstream.host)
     this.context = options.context
@@ -91,7 +82,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
     this.name = options.name
     this.strayLineEnds = options.strayLineEnds
     this.conversation = options.conversation
-    this.hasCertificate = options.certificate !== undefined
+    if (options.certificate) this.useCertificate(options.certificate)
     this.pool = new UpstreamPool(
       options.upstream,
       options.context.limits,
@@ -99,11 +90,7 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
       this.token,
       options.upstreamHooks,
     )
-    // Those who are being told that there is no place for them take places too.
-    this.server.maxConnections = options.context.limits.connectionsMax + refusedConnectionsMax
     this.deadlines.add(this)
-    // Failed handshakes and the like; they belong to one client.
-    this.on('error', error => this.log.debug({ reason: error.message }, 'client connection failed'))
   }
 
   /** Client connections that count. */
@@ -111,20 +98,23 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
     return this.#sessions.size
   }
 
+  /** All client connections, those included that are refused or being closed. */
+  get connections(): number {
+    return this.#connections.size
+  }
+
   get stressed(): boolean {
     return this.#sessions.size >= this.context.limits.connectionsMax * 0.8
   }
 
-  /** PROXY headers are not read here. Sessions are numbered, which costs less than the random bytes of the original. */
-  override _handleProxy(_socket: Socket, callback: (error: Error | null, options?: { id: string }) => void): void {
-    const id = `${this.#idPrefix}-${(++this.#connected).toString(36)}`
-    setImmediate(() => callback(null, { id }))
+  get hasCertificate(): boolean {
+    return this.#secureContext !== undefined
   }
 
-  override connect(socket: Socket, options?: SMTPConnectionOptions | null): void {
-    const connection = new ClientConnection(this, socket, options, this)
-    this.connections.add(connection)
-    connection.init()
+  /** Where it listens; undefined before `open`. */
+  get port(): number | undefined {
+    const address = this.#servers[0]?.address()
+    return typeof address === 'object' ? address?.port : undefined
   }
 
   /**
@@ -135,11 +125,11 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
   async open(host: string, port: number, reusePort: boolean): Promise<void> {
     const isName = host !== '' && isIP(host) === 0
     const addresses = isName ? (await lookup(host, { all: true })).map(({ address }) => address) : [host]
-    let listening = 0
     let absent: unknown
     for (const address of new Set(addresses)) {
-      const server =
-        listening === 0 ? this.server : createServer(halfOpen, socket => this.server.emit('connection', socket))
+      const server = createServer(socketOptions, socket => this.#connect(socket))
+      // Those who are being told that there is no place for them take places too.
+      server.maxConnections = this.context.limits.connectionsMax + refusedConnectionsMax
       try {
         await listen(server, { ...(address !== '' && { host: address }), port, reusePort, backlog: 1024 })
       } catch (error) {
@@ -150,15 +140,19 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
         continue
       }
       server.on('error', error => this.log.warn({ reason: error.message }, 'a connection could not be accepted'))
-      if (listening++ > 0) this.#moreServers.push(server)
+      this.#servers.push(server)
     }
-    if (listening === 0) throw absent
+    if (this.#servers.length === 0) throw absent
   }
 
   /** New certificate for new connections. */
   useCertificate(certificate: Certificate): void {
-    this.updateSecureContext({ ...certificate })
-    this.hasCertificate = true
+    this.#secureContext = createSecureContext({
+      ...certificate,
+      minVersion: 'TLSv1.2',
+      honorCipherOrder: true,
+      sessionIdContext: this.token,
+    })
   }
 
   /** Refuses new sessions, lets those with a message under way come to their end, then stops. */
@@ -176,16 +170,13 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
       })
     }
     this.pool.close()
-    await new Promise<void>(resolve => {
-      for (const server of this.#moreServers) server.close()
-      // Clients that were told to go may take a moment; they are not worth a longer one.
-      const late = setTimeout(resolve, farewellMsMax)
-      this.server.close(() => {
-        clearTimeout(late)
-        resolve()
-      })
-      for (const connection of this.connections) connection._socket.destroy()
-    })
+    // Clients that were told to go may take a moment to close their side; they are not worth a longer one.
+    for (const connection of this.#connections) if (!connection.closing) connection.destroy()
+    const late = setTimeout(() => {
+      for (const connection of this.#connections) connection.destroy()
+    }, farewellMsMax)
+    await Promise.all(this.#servers.map(server => new Promise(resolve => server.close(resolve))))
+    clearTimeout(late)
     this.deadlines.close()
   }
 
@@ -252,6 +243,13 @@ export class RelayServer extends SMTPServer implements Relay, Timed {
 
   fault(error: unknown): void {
     this.log.error({ err: error }, 'a session failed')
+  }
+
+  #connect(socket: Socket): void {
+    const id = `${this.#idPrefix}-${(++this.#connected).toString(36)}`
+    const connection = new ClientConnection(this, socket, id, this.#hooks)
+    this.#connections.add(connection)
+    connection.open(this.#options.implicitTls)
   }
 }
 

@@ -1,5 +1,5 @@
 /** What a client's session needs of the connection that it is held over. */
-import type { MessageSink } from './inbound-stream.ts'
+import type { MessageSink } from './inbound-reader.ts'
 
 export interface SessionChannel {
   readonly id: string
@@ -21,7 +21,8 @@ export interface SessionChannel {
   receive: (sink: MessageSink) => void
   /** The message was answered; commands go on. */
   resume: () => void
-  startTls: (next: () => void) => void
+  /** Begins the handshake; what the client has said so far is not heard any more. */
+  startTls: () => void
   /** Writes no more; closes. */
   close: () => void
   /** Closes at once. */

@@ -1,9 +1,4 @@
-/**
- * Cuts what a client sends into command lines and messages. Stands in for smtp-server's stream, which reads the message
- * through a stream of its own, unstuffs after a bare LF only sometimes, and can't tell whether a client has sent more
- * than it may.
- */
-import { SMTPStream } from 'smtp-server/lib/smtp-stream.js'
+/** Cuts what a client sends into command lines and messages. */
 import { DataDecoder } from './data-decoder.ts'
 
 /** Takes a message as it arrives. */
@@ -21,13 +16,29 @@ export interface InboundHooks {
   readonly tooLong: () => void
   /** Longest line now. */
   readonly lineBytesMax: () => number
+  /** The client says no more, and what it said was handled. */
+  readonly ended: () => void
+  /** Enough is waiting: no more, please, until `flow`. */
+  readonly hold: () => void
+  readonly flow: () => void
 }
 
-export class InboundStream extends SMTPStream {
+/** Bytes that wait for their turn before the client is made to wait. */
+const waitingBytesMax = 16 * 1024
+const nothing = Buffer.alloc(0)
+
+export class InboundReader {
   readonly #hooks: InboundHooks
-  #chunk: Buffer = Buffer.alloc(0)
+  #chunk: Buffer = nothing
   #at = 0
-  #next: (() => void) | undefined
+  /** Came while something was being handled. */
+  #waiting: Buffer[] = []
+  #waitingBytes = 0
+  #held = false
+  /** All that came has been handled. */
+  #idle = true
+  #ended = false
+  #closed = false
   #message: { readonly sink: MessageSink; readonly decoder: DataDecoder } | undefined
   #running = false
   #again = false
@@ -35,13 +46,41 @@ export class InboundStream extends SMTPStream {
   partialSince = 0
 
   constructor(hooks: InboundHooks) {
-    super()
     this.#hooks = hooks
   }
 
   /** Whether the client has sent something after the command that is being handled. */
   get more(): boolean {
-    return this.#at < this.#chunk.length
+    return this.#at < this.#chunk.length || this.#waiting.length > 0
+  }
+
+  /** Takes what the client sent. */
+  read(chunk: Buffer): void {
+    if (this.#closed) return
+    if (this.#idle) {
+      this.#take(chunk)
+      this.#run()
+      return
+    }
+    this.#waiting.push(chunk)
+    this.#waitingBytes += chunk.length
+    if (this.#held || this.#waitingBytes < waitingBytesMax) return
+    this.#held = true
+    this.#hooks.hold()
+  }
+
+  /** The client has closed its side. */
+  end(): void {
+    this.#ended = true
+    if (this.#idle && !this.#closed) this.#hooks.ended()
+  }
+
+  /** Nothing more is handled, whatever came or comes. */
+  close(): void {
+    this.#closed = true
+    this.#chunk = nothing
+    this.#at = 0
+    this.#waiting = []
   }
 
   /** From the next byte on this is a message, until its end; then nothing is read until `resume`. */
@@ -54,11 +93,10 @@ export class InboundStream extends SMTPStream {
     this.#run()
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding | 'buffer', next: () => void): void {
+  #take(chunk: Buffer): void {
     this.#chunk = this.#at < this.#chunk.length ? Buffer.concat([this.#chunk.subarray(this.#at), chunk]) : chunk
     this.#at = 0
-    this.#next = next
-    this.#run()
+    this.#idle = false
   }
 
   #run(): void {
@@ -70,38 +108,41 @@ export class InboundStream extends SMTPStream {
     this.#running = true
     do {
       this.#again = false
-      this.#step()
+      if (this.#closed) break
+      if (this.#message) this.#readMessage(this.#message)
+      else this.#readCommand()
     } while (this.#again)
     this.#running = false
   }
 
-  #done(): void {
-    const next = this.#next
-    this.#next = undefined
-    next?.()
-  }
-
-  #step(): void {
-    if (this.isClosed) {
-      this.#chunk = Buffer.alloc(0)
-      this.#at = 0
-      this.#done()
-    } else if (this.#message) this.#readMessage(this.#message)
-    else this.#readCommand()
+  /** What there was is handled, or is only a part. */
+  #needMore(): void {
+    const chunk = this.#waiting.shift()
+    if (chunk) {
+      this.#waitingBytes -= chunk.length
+      this.#take(chunk)
+      this.#again = true
+      return
+    }
+    this.#idle = true
+    if (this.#held) {
+      this.#held = false
+      this.#hooks.flow()
+    }
+    if (this.#ended) this.#hooks.ended()
   }
 
   #readCommand(): void {
     const end = this.#chunk.indexOf(10, this.#at)
     const limit = this.#hooks.lineBytesMax()
     if ((end === -1 ? this.#chunk.length : end) - this.#at > limit) {
-      this.isClosed = true
+      this.close()
       this.#hooks.tooLong()
-      this.#step()
       return
     }
     if (end === -1) {
-      this.partialSince = this.more ? this.partialSince || performance.now() : 0
-      this.#done()
+      this.partialSince = this.#at < this.#chunk.length ? this.partialSince || performance.now() : 0
+      this.#needMore()
       return
     }
     this.partialSince = 0
@@ -116,20 +157,21 @@ export class InboundStream extends SMTPStream {
   }
 
   #readMessage({ sink, decoder }: { sink: MessageSink; decoder: DataDecoder }): void {
-    if (!this.more) {
-      this.#done()
+    if (this.#at === this.#chunk.length) {
+      this.#needMore()
       return
     }
     const { content, rest } = decoder.decode(this.#at === 0 ? this.#chunk : this.#chunk.subarray(this.#at))
-    this.#chunk = rest ?? Buffer.alloc(0)
+    this.#chunk = rest ?? nothing
     this.#at = 0
     const wait = content.length > 0 ? sink.content(content) : undefined
     const after = () => {
-      if (rest === undefined) this.#done()
-      else {
-        this.#message = undefined
-        sink.end(decoder.stray)
+      if (rest === undefined) {
+        this.#run()
+        return
       }
+      this.#message = undefined
+      if (!this.#closed) sink.end(decoder.stray)
     }
     if (wait) void wait.then(after)
     else after()
