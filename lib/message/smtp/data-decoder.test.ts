@@ -37,10 +37,22 @@ function oracle(input: string): { content: string; rest: string | undefined } {
   return { content, rest }
 }
 
-/** Texts of the bytes that matter. */
-const texts = fc
-  .array(fc.constantFrom('\r', '\n', '.', 'a', '\0', '\r\n', '\r\n.', '..', '\r\n.\r\n'), { maxLength: 30 })
-  .map(parts => parts.join(''))
+/** Texts of the bytes that matter, and of such as are nearly the same. */
+const words = [
+  '\r',
+  '\n',
+  '.',
+  'a',
+  '\0',
+  '\t\x0e\x0b',
+  'some text',
+  '\x8a\x8d\xff',
+  '\r\n',
+  '\r\n.',
+  '..',
+  '\r\n.\r\n',
+]
+const texts = fc.array(fc.constantFrom(...words), { maxLength: 30 }).map(parts => parts.join(''))
 
 describe('DataDecoder', () => {
   test('finds the end, removes dots, leaves CRLF only, however the stream is cut', () => {
