@@ -180,13 +180,17 @@ export class ClientConnection implements SessionChannel, Timed {
       socket.destroy()
     })
     socket.on('close', () => this.#gone())
+    socket.on('end', () => {
+      // Nobody can be answered within a handshake.
+      if (this.#upgrading) socket.destroy()
+      else this.#reader.end()
+    })
     // Once: clients of TLS 1.2 may negotiate again.
     socket.once('secure', () => {
       if (this.closing) return
       this.secure = true
       this.#upgrading = false
       socket.on('data', chunk => this.#reader.read(chunk))
-      socket.on('end', () => this.#reader.end())
       secured()
     })
   }
