@@ -39,7 +39,7 @@ export class LogLineReader {
   read(line: string): LogLine | undefined {
     const read = this.#read
     read.line = line
-    read.to = line.endsWith('\r') ? line.length - 1 : line.length
+    read.to = line.charCodeAt(line.length - 1) === 13 ? line.length - 1 : line.length
     read.suppressed = 0
     read.cursor = undefined
     const first = line.charCodeAt(0)
@@ -149,10 +149,10 @@ export class LogLineReader {
   #hostAndTag(line: string, from: number): LogLine | undefined {
     const hostEnd = line.indexOf(' ', from)
     if (hostEnd <= from) return undefined
-    const colon = line.indexOf(': ', hostEnd + 1)
-    if (colon === -1 || colon > this.#read.to || line.indexOf(' ', hostEnd + 1) < colon) return undefined
+    const tagEnd = line.indexOf(' ', hostEnd + 1)
+    if (tagEnd === -1 || line.charCodeAt(tagEnd - 1) !== 58) return undefined
     this.#setHost(line, from, hostEnd)
-    this.#read.from = Math.min(colon + 2, this.#read.to)
+    this.#read.from = Math.min(tagEnd + 1, this.#read.to)
     const code = line.charCodeAt(this.#read.from)
     // rsyslog's imuxsock and imjournal when they are flooded: `begin to drop messages due to rate-limiting`.
     if (code === 105 && line.startsWith('imuxsock', this.#read.from) && line.includes('rate-limiting'))

@@ -77,62 +77,66 @@ export class StampClock {
  * zone may be `Z`, `+01:00` or `+0100`; digits past the microsecond are cut.
  */
 export function isoMicros(line: string, from = 0, to = line.length): number {
-  const hours = twoDigits(line, from + 11)
-  const minutes = twoDigits(line, from + 14)
+  const minute = minuteStart(line, from)
   const seconds = twoDigits(line, from + 17)
-  if (
-    line.charCodeAt(from + 10) !== 84 ||
-    line.charCodeAt(from + 13) !== 58 ||
-    line.charCodeAt(from + 16) !== 58 ||
-    !(hours <= 23 && minutes <= 59 && seconds <= 60)
-  )
-    return Number.NaN
+  if (line.charCodeAt(from + 16) !== 58 || !(seconds <= 60)) return Number.NaN
   let at = from + 19
   let micros = 0
   if (line.charCodeAt(at) === 46) {
-    let scale = 100_000
-    for (at++; at < to; at++) {
-      const digit = line.charCodeAt(at) - 48
-      if (!(digit >= 0 && digit <= 9)) break
-      if (scale >= 1) micros += digit * scale
-      scale /= 10
+    at++
+    const last = Math.min(to, at + 6)
+    let places = 6
+    for (let digit = line.charCodeAt(at) - 48; at < last && digit >= 0 && digit <= 9; places--) {
+      micros = 10 * micros + digit
+      digit = line.charCodeAt(++at) - 48
     }
+    micros *= powersOf10[places]!
+    while (at < to && line.charCodeAt(at) >= 48 && line.charCodeAt(at) <= 57) at++
   }
-  const ofDay = hours * 3600 + minutes * 60 + seconds
-  return (dayStart(line, from) + ofDay - zoneSeconds(line, at, to)) * 1_000_000 + micros
+  return (minute + seconds - zoneSeconds(line, at, to)) * 1_000_000 + micros
 }
 
-/** Lines of one day share its beginning, lines of one log their zone. */
-const cache = { year: Number.NaN, monthAndDay: Number.NaN, daySeconds: Number.NaN, zone: '', zoneSeconds: Number.NaN }
+const powersOf10 = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000] as const
 
-/** Unix seconds of the midnight (UTC) of `2026-11-21`; NaN when there is no such day. */
-function dayStart(line: string, from: number): number {
-  if (line.charCodeAt(from + 4) !== 45 || line.charCodeAt(from + 7) !== 45) return Number.NaN
+/** Lines share their minute with the one before, and their zone. What is none stands for the first. */
+const cache = { minute: 'none', minuteSeconds: Number.NaN, zone: 'none', zoneSeconds: Number.NaN }
+
+/** Unix seconds of the minute (UTC) that begins `2026-11-21T16:24`; NaN when there is no such minute. */
+function minuteStart(line: string, from: number): number {
+  if (line.startsWith(cache.minute, from)) return cache.minuteSeconds
+  const seconds = readMinute(line, from)
+  if (!Number.isNaN(seconds)) {
+    cache.minute = lineTextCopy(line, from, from + 16)
+    cache.minuteSeconds = seconds
+  }
+  return seconds
+}
+
+function readMinute(line: string, from: number): number {
   const year = twoDigits(line, from) * 100 + twoDigits(line, from + 2)
   const month = twoDigits(line, from + 5)
   const day = twoDigits(line, from + 8)
-  const monthAndDay = month * 100 + day
-  if (year !== cache.year || monthAndDay !== cache.monthAndDay) {
-    const midnight = new Date(Date.UTC(year, month - 1, day))
-    const exists = midnight.getUTCMonth() === month - 1 && midnight.getUTCDate() === day
-    cache.year = year
-    cache.monthAndDay = monthAndDay
-    cache.daySeconds = exists ? midnight.getTime() / 1000 : Number.NaN
-  }
-  return cache.daySeconds
+  const hours = twoDigits(line, from + 11)
+  const minutes = twoDigits(line, from + 14)
+  if (
+    line.charCodeAt(from + 4) !== 45 ||
+    line.charCodeAt(from + 7) !== 45 ||
+    line.charCodeAt(from + 10) !== 84 ||
+    line.charCodeAt(from + 13) !== 58 ||
+    !(hours <= 23 && minutes <= 59)
+  )
+    return Number.NaN
+  const midnight = new Date(Date.UTC(year, month - 1, day))
+  const exists = midnight.getUTCMonth() === month - 1 && midnight.getUTCDate() === day
+  return exists ? midnight.getTime() / 1000 + hours * 3600 + minutes * 60 : Number.NaN
 }
 
 function zoneSeconds(line: string, from: number, to: number): number {
-  const { zone } = cache
-  let same = to - from === zone.length
-  for (let place = 0; same && place < zone.length; place++)
-    same = line.charCodeAt(from + place) === zone.charCodeAt(place)
-  if (!same) {
-    const match = /^(?:Z|([+-])(\d\d):?(\d\d))$/.exec(line.slice(from, to))
-    const seconds = (Number(match?.[2] ?? 0) * 60 + Number(match?.[3] ?? 0)) * 60
-    cache.zone = lineTextCopy(line, from, to)
-    cache.zoneSeconds = match ? (match[1] === '-' ? -seconds : seconds) : Number.NaN
-  }
+  if (to - from === cache.zone.length && line.startsWith(cache.zone, from)) return cache.zoneSeconds
+  const match = /^(?:Z|([+-])(\d\d):?(\d\d))$/.exec(line.slice(from, to))
+  const seconds = (Number(match?.[2] ?? 0) * 60 + Number(match?.[3] ?? 0)) * 60
+  cache.zone = lineTextCopy(line, from, to)
+  cache.zoneSeconds = match ? (match[1] === '-' ? -seconds : seconds) : Number.NaN
   return cache.zoneSeconds
 }
 
