@@ -6,7 +6,7 @@
  * What holds:
  * - pushed = queued + spilled + dropped; spilled + requeued = drained + on disk;
  * - an event keeps its id on every way, so that the copies that a lost answer may leave can be told from new events;
- * - one round trip is under way at a time, and what is pushed meanwhile shares the next;
+ * - two round trips are under way at most, and what is pushed meanwhile shares the next;
  * - while Redis fails, pushing costs an fdatasync shared by all that wait, not a timeout.
  */
 import { Counter, type Registry } from 'prom-client'
@@ -55,6 +55,8 @@ interface Pushed extends Entry {
 
 /** Events that share a round trip at most. */
 const groupMax = 1_000
+/** Round trips under way at most. With one alone the process would sit idle until it is answered, and so would Redis. */
+const sendingMax = 2
 /** Events that wait for the next round trip at most; more go to the spill. */
 const waitingMax = 20_000
 /** Groups of events that are put on disk together when Redis has lost them. */
@@ -74,7 +76,8 @@ export class EventProducer {
   #connection!: PartitionedRedis
   #spill!: EventSpill
   #waiting: Pushed[] = []
-  #isSending = false
+  /** Round trips under way. */
+  readonly #sending = new Set<Promise<void>>()
   readonly #breaker: Breaker
   #failedProbes = 0
   #isQueueFull = false
@@ -90,7 +93,7 @@ export class EventProducer {
   #drainBytes = drainBytesMax
   #draining: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
-  #sending: Promise<void> = Promise.resolve()
+  #isScheduled = false
   #isClosed = false
   readonly #pushedTotal: Counter<'outcome'>
   readonly #requeuedTotal: Counter
@@ -174,8 +177,8 @@ export class EventProducer {
     if (this.#isClosed) return
     this.#isClosed = true
     clearInterval(this.#timer)
-    while (this.#isSending || this.#waiting.length > 0) {
-      await this.#sending
+    while (this.#sending.size > 0 || this.#waiting.length > 0) {
+      await Promise.all(this.#sending)
       await new Promise(setImmediate)
     }
     await this.#draining
@@ -197,11 +200,17 @@ export class EventProducer {
   }
 
   #schedule(): void {
-    if (this.#isSending || this.#waiting.length === 0) return
-    this.#isSending = true
+    if (this.#isScheduled || this.#sending.size >= sendingMax || this.#waiting.length === 0) return
+    this.#isScheduled = true
     // What else arrives in this turn of the event loop shares the round trip.
     setImmediate(() => {
-      this.#sending = this.#sendWaiting()
+      this.#isScheduled = false
+      const sending = this.#sendWaiting().finally(() => {
+        this.#sending.delete(sending)
+        this.#schedule()
+      })
+      this.#sending.add(sending)
+      this.#schedule()
     })
   }
 
@@ -209,12 +218,12 @@ export class EventProducer {
     const group = this.#waiting.length <= groupMax ? this.#waiting : this.#waiting.slice(0, groupMax)
     this.#waiting = this.#waiting.length <= groupMax ? [] : this.#waiting.slice(groupMax)
     this.#pushedSinceCheck += group.length
+    // A failure meanwhile has sent them to the spill: that Redis took nothing says nothing of it.
+    if (group.length === 0) return
     if (this.#isTaking) {
       const failures = await this.#append(group, (items, isQueued) => this.#settle(items, isQueued))
       this.#judge(failures)
     } else this.#settle(group, false)
-    this.#isSending = false
-    this.#schedule()
   }
 
   #settle(group: readonly Pushed[], isQueued: boolean): void {
