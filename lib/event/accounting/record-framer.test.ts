@@ -103,6 +103,36 @@ test('records that are too long are rejected and cost no memory', () => {
   }
 })
 
+test('a record has 32 line ends at most, whatever the chunks', () => {
+  const fits = `d,"${'\n'.repeat(32)}",1`
+  const tooMany = `d,"${'\n'.repeat(33)}"`
+  const bytes = Buffer.from(`${fits}\n${tooMany}\nd,2\n`)
+  for (const pieces of [[bytes], Array.from(bytes, byte => Buffer.of(byte))]) {
+    const { records, rejected } = frame(pieces)
+    assert.equal(records[0], fits)
+    assert.equal(records.at(-1), 'd,2')
+    assert.equal(rejected[0]?.text, 'd,"')
+  }
+})
+
+test('lines of which each leaves a quote open cost no more for being many', () => {
+  // Counted, not timed: how often anything is looked for beyond the line that it stands in.
+  const bytes = Buffer.from('a","\n'.repeat(10_000))
+  let searches = 0
+  const { indexOf } = Buffer.prototype
+  Buffer.prototype.indexOf = function (this: Buffer, ...args: Parameters<typeof indexOf>) {
+    searches += 1
+    return indexOf.apply(this, args)
+  } as typeof indexOf
+  try {
+    const { rejected } = frame([bytes, bytes])
+    assert.ok(rejected.length > 15_000)
+  } finally {
+    Buffer.prototype.indexOf = indexOf
+  }
+  assert.ok(searches < 150 * 20_000, `${searches} searches`)
+})
+
 test('a byte order mark before the first line is no part of it', () => {
   assert.deepEqual(frame([Buffer.from('\ufefftype,rcpt\n')]).records, ['type,rcpt'])
   assert.deepEqual(frame(Array.from(Buffer.from('\ufefftype,rcpt\n'), byte => Buffer.of(byte))).records, ['type,rcpt'])

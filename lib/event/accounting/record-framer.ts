@@ -7,6 +7,12 @@
 
 const recordBytesMax = 64 * 1024
 
+/**
+ * Line ends within a record. More, and a quote was left open: each line that may begin such a record is read on from to
+ * see where it ends, and what it costs must not grow with the input.
+ */
+const lineEndsMax = 32
+
 /** How much of a rejected line is kept, in bytes. */
 const rejectedBytesMax = 4 * 1024
 
@@ -154,18 +160,24 @@ export class RecordFramer {
 const openQuote = -1
 /** The bytes end where a record might. */
 const unended = -2
-/** Something stands behind a closing quote. */
+/** Something stands behind a closing quote, or too many lines within a record. */
 const broken = -3
 
 /** Where the line end of the record that begins at `start` stands, or why there is none. */
 function endOfRecord(bytes: Buffer, start: number): number {
   let at = start
+  let lineEnds = 0
+  let nextLineEnd = bytes.indexOf(lf, start)
   for (;;) {
     // At the beginning of a field.
     if (bytes[at] === quote) {
       for (;;) {
-        at = bytes.indexOf(quote, at + 1)
-        if (at < 0) return openQuote
+        const next = bytes.indexOf(quote, at + 1)
+        at = next < 0 ? bytes.length : next
+        for (; nextLineEnd >= 0 && nextLineEnd < at; nextLineEnd = bytes.indexOf(lf, nextLineEnd + 1)) {
+          if (++lineEnds > lineEndsMax) return broken
+        }
+        if (next < 0) return openQuote
         if (bytes[at + 1] !== quote) break
         at += 1
       }

@@ -8,18 +8,19 @@ import { makeFolder } from '../../process/make-folder.ts'
 import type { Logger } from '../../process/log.ts'
 import type { RejectedLine } from './record-framer.ts'
 
-/** Lines waiting to be written; when the disk is slower than that, further ones are only counted. */
-const waitingMax = 10_000
+/** Bytes of lines waiting to be written; when the disk is slower than that, further lines are only counted. */
+const waitingBytesMax = 4e6
 
 export class RejectedRecords {
   readonly #file: string
   readonly #bytesMax: number
   readonly #log: Logger
-  #waiting: string[] = []
+  #waiting: Buffer[] = []
+  #waitingBytes = 0
   #writing: Promise<void> | undefined
   #isBroken = false
 
-  /** @param bytesMax of both files together */
+  /** @param bytesMax of both files together; a line that does not fit into half of that is only counted */
   constructor(file: string, bytesMax: number, log: Logger) {
     this.#file = file
     this.#bytesMax = bytesMax
@@ -29,8 +30,11 @@ export class RejectedRecords {
   add(lines: readonly RejectedLine[], nowMs: number): void {
     const at = new Date(nowMs).toISOString()
     for (const { text, reason } of lines) {
-      if (this.#waiting.length >= waitingMax) return
-      this.#waiting.push(`${JSON.stringify({ at, reason, record: text })}\n`)
+      if (this.#waitingBytes >= waitingBytesMax) break
+      const line = Buffer.from(`${JSON.stringify({ at, reason, record: text })}\n`)
+      if (line.length > this.#bytesMax / 2) continue
+      this.#waiting.push(line)
+      this.#waitingBytes += line.length
     }
     if (this.#waiting.length > 0) this.#writing ??= this.#write().finally(() => (this.#writing = undefined))
   }
@@ -42,8 +46,7 @@ export class RejectedRecords {
 
   async #write(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const bytes = Buffer.from(this.#waiting.join(''))
-      this.#waiting = []
+      const bytes = this.#take()
       try {
         makeFolder(dirname(this.#file), 0o750)
         const size = await stat(this.#file).then(
@@ -51,7 +54,7 @@ export class RejectedRecords {
           () => 0,
         )
         if (size > 0 && size + bytes.length > this.#bytesMax / 2) await rename(this.#file, `${this.#file}.1`)
-        await appendFile(this.#file, bytes.subarray(0, Math.max(1, Math.floor(this.#bytesMax / 2))), { mode: 0o640 })
+        await appendFile(this.#file, bytes, { mode: 0o640 })
         this.#isBroken = false
       } catch (error) {
         if (!this.#isBroken) {
@@ -63,5 +66,18 @@ export class RejectedRecords {
         this.#isBroken = true
       }
     }
+  }
+
+  /** As many of the lines that wait as one file holds. */
+  #take(): Buffer {
+    let count = 0
+    let bytes = 0
+    for (const { length } of this.#waiting) {
+      if (bytes + length > this.#bytesMax / 2) break
+      bytes += length
+      count += 1
+    }
+    this.#waitingBytes -= bytes
+    return Buffer.concat(this.#waiting.splice(0, count))
   }
 }
