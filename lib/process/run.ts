@@ -18,7 +18,6 @@ import { StartError } from './start-error.ts'
 import { Asked, type Program, readSettings, SettingsError, type WithCommon } from './settings.ts'
 
 const stopMsMax = 9_000
-const loopLagSampleMs = 100
 
 export interface ProcessContext<Table extends OptionTable> {
   readonly settings: Settings<WithCommon<Table>>
@@ -133,8 +132,7 @@ export async function run<Table extends OptionTable>(
     if (at) {
       // Its HTTP server is half of the time that a process takes to start.
       const { serveMetrics } = await import('./metrics-server.ts')
-      // The lag of the event loop is sampled by a timer: each 10 ms, as is usual, it is most of what an idle process does.
-      collectDefaultMetrics({ register: metrics, eventLoopMonitoringPrecision: loopLagSampleMs })
+      collectDefaultMetrics({ register: metrics })
       metricsServer = await listening(at, () => serveMetrics(at, metrics, health), 'metrics-hostport')
     }
     const running = await program.start({

@@ -197,6 +197,16 @@ test('health and metrics are served under its own names only', async () => {
   assert.equal((await it.stop()).code, 0)
 })
 
+test('the lag of the event loop is told to a hundredth of a second', async () => {
+  const port = await freePort()
+  const it = await started(`--metrics-hostport=127.0.0.1:${port}`)
+  // Of no sample yet it is far above.
+  const least = async () =>
+    Number(/^nodejs_eventloop_lag_min_seconds (.+)$/m.exec((await get(port, '/metrics', 'localhost')).text)?.[1])
+  await until('a sample below 50 ms', async () => (await least()) < 0.05)
+  assert.equal((await it.stop()).code, 0)
+})
+
 test('on every address they are served under any name', async () => {
   const port = await freePort()
   const it = await started(`--metrics-hostport=0.0.0.0:${port}`)
