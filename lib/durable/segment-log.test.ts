@@ -3,6 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { MemoryFileSystem } from '../../test/support/memory-file-system.ts'
+import type { FileSystem } from './file-system.ts'
 import { SegmentLog, SegmentLogFull } from './segment-log.ts'
 
 async function withFolder(run: (dir: string) => Promise<void>): Promise<void> {
@@ -77,4 +79,43 @@ describe('SegmentLog', () => {
       }
       await log.close()
     }))
+
+  it('gives records of every size back whole, each to be kept, and reads a file into one buffer', async () => {
+    const { files } = new MemoryFileSystem()
+    const buffers = new Set<ArrayBufferLike>()
+    const watched: FileSystem = {
+      ...files,
+      open: async (path, how) => {
+        const file = await files.open(path, how)
+        const read = (into: Buffer, position: number) => {
+          if (how === 'read' && path.endsWith('.segment')) buffers.add(into.buffer)
+          return file.read(into, position)
+        }
+        return { ...file, read }
+      },
+    }
+    const lock = async () => ({ release: async () => undefined })
+    const log = await SegmentLog.open({ dir: 'log', bytesMax: 40e6, segmentBytes: 4e6, files: watched, lock })
+    // Around the 64 KiB that are read at a time, with the 16 bytes of a header.
+    const sizes = [...Array.from({ length: 40 }, (_, i) => 65_500 + i), 1, 2, ...Array.from({ length: 300 }, () => 700)]
+    const payloadOf = (seq: number) => Buffer.alloc(sizes[seq - 1]!, seq)
+    for (const seq of sizes.keys()) await log.append(payloadOf(seq + 1))
+    for (const bytesMax of [1, 10_000, 70_000, 1e7]) {
+      buffers.clear()
+      const records = []
+      for (let after = 0; after < sizes.length; after = records.at(-1)!.seq) {
+        records.push(...(await log.read(after, bytesMax)))
+      }
+      for (const [index, { seq, payload }] of records.entries()) {
+        assert.equal(seq, index + 1)
+        assert.ok(payload.equals(payloadOf(seq)), `record ${seq} of ${payload.length} bytes`)
+      }
+      // A larger one, where a record with its header took more than the first.
+      assert.ok(buffers.size <= 2, `${buffers.size} buffers`)
+    }
+    await log.append(Buffer.alloc(1 << 20, 7))
+    const [longest] = await log.read(sizes.length, 1)
+    assert.ok(longest?.payload.equals(Buffer.alloc(1 << 20, 7)))
+    await log.close()
+  })
 })

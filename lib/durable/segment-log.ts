@@ -164,7 +164,15 @@ export class SegmentLog {
    * @throws Error when a file can't be read at the moment (EMFILE, EIO, EACCES …); nothing is lost, try again later
    */
   read(afterSeq: number, bytesMax: number): Promise<SegmentRecord[]> {
-    const result = this.#reading.then(() => this.#read(afterSeq, bytesMax))
+    return this.readAs(afterSeq, bytesMax, ({ seq, payload }) => ({ seq, payload: Buffer.from(payload) }))
+  }
+
+  /**
+   * The same, of each record what `take` makes of it: for payloads that need not be kept as they are.
+   * @param take its record's payload is valid until it returns; must not throw
+   */
+  readAs<T>(afterSeq: number, bytesMax: number, take: (record: SegmentRecord) => T): Promise<T[]> {
+    const result = this.#reading.then(() => this.#read(afterSeq, bytesMax, take))
     this.#reading = result.catch(() => undefined)
     return result
   }
@@ -305,8 +313,8 @@ export class SegmentLog {
     if (this.firstSeq - 1 > this.#released.seq) await this.#released.set(this.firstSeq - 1).catch(() => undefined)
   }
 
-  async #read(afterSeq: number, bytesMax: number): Promise<SegmentRecord[]> {
-    const records: SegmentRecord[] = []
+  async #read<T>(afterSeq: number, bytesMax: number, take: (record: SegmentRecord) => T): Promise<T[]> {
+    const records: T[] = []
     let bytes = 0
     let seq = Math.max(afterSeq, this.#released.seq) + 1
     for (;;) {
@@ -322,7 +330,7 @@ export class SegmentLog {
           isFull = records.length > 0 && bytes + record.payload.length > bytesMax
           if (isFull) return false
           bytes += record.payload.length
-          records.push(record)
+          records.push(take(record))
           return true
         })
       } catch (error) {

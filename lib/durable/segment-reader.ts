@@ -1,11 +1,11 @@
 /** The one file of a log that is open for reading, and how far it was read. */
-import type { FileSystem, OpenFile } from './file-system.ts'
+import type { FileSystem } from './file-system.ts'
 import type { SegmentRecord } from './segment-record.ts'
-import { scanSegment, type Segment, type SegmentPlace } from './segment.ts'
+import { scanSegment, type ScannedFile, type Segment, type SegmentPlace } from './segment.ts'
 
 export class SegmentReader {
   readonly #files: FileSystem
-  #at: { readonly segment: Segment; readonly file: OpenFile; offset: number; seq: number } | undefined
+  #at: (ScannedFile & { readonly segment: Segment; offset: number; seq: number }) | undefined
 
   constructor(files: FileSystem) {
     this.#files = files
@@ -21,6 +21,7 @@ export class SegmentReader {
    * further record is there.
    *
    * @param seq of the first record that is wanted; those before it may come too
+   * @param visit its record's payload is valid until it returns
    * @throws Error of the file system; says nothing about the records
    */
   async read(
@@ -31,7 +32,7 @@ export class SegmentReader {
   ): Promise<SegmentPlace> {
     const at = this.#at?.segment === segment && this.#at.seq <= seq ? this.#at : await this.#open(segment)
     try {
-      const reached = await scanSegment(at.file, at.offset, at.seq, beforeSeq, visit)
+      const reached = await scanSegment(at, at.offset, at.seq, beforeSeq, visit)
       at.offset = reached.offset
       at.seq = reached.seq
       return reached

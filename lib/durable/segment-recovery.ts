@@ -73,7 +73,7 @@ async function recoverSegment(
   let file
   try {
     file = await files.open(segment.path, 'update')
-    const { offset, seq, end } = await scanSegment(file, 0, segment.firstSeq, beforeSeq, () => true)
+    const { offset, seq, end } = await scanSegment({ file }, 0, segment.firstSeq, beforeSeq, () => true)
     segment.bytes = offset
     segment.lastSeq = seq - 1
     const isShort = seq < beforeSeq

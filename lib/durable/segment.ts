@@ -46,27 +46,36 @@ export interface SegmentPlace {
   readonly end: SegmentEnd
 }
 
-/** Read at a time, in bytes: little first, for a short segment, then more and more. */
-const chunkBytesMin = 4 << 10
-const chunkBytesMax = 256 << 10
+/** What a file is read into, in bytes; more only where a single record takes more. */
+const scratchBytesMin = 64 << 10
+
+/** One that has the file to itself for as long as it is read: its buffer is used again for each piece. */
+export interface ScannedFile {
+  readonly file: OpenFile
+  /** Made by the first scan. */
+  scratch?: Buffer
+}
 
 /**
  * Reads records from `offset` on, which must begin with the sequence `seq`, until `visit` gives false, `beforeSeq` is
  * reached or no further record is there.
  *
+ * @param scanned not to be scanned twice at the same time
+ * @param visit its record's payload is valid until it returns
  * @throws Error of the file system; damage is no error but an `end`
  */
 export async function scanSegment(
-  file: OpenFile,
+  scanned: ScannedFile,
   offset: number,
   seq: number,
   beforeSeq: number,
   visit: (record: SegmentRecord) => boolean,
 ): Promise<SegmentPlace> {
-  let bytes: Buffer = Buffer.alloc(0)
+  const { file } = scanned
+  let scratch = (scanned.scratch ??= Buffer.allocUnsafeSlow(scratchBytesMin))
+  let bytes = scratch.subarray(0, 0)
   let at = 0
   let isAtEnd = false
-  let chunkBytes = chunkBytesMin
   const position = () => ({ offset, seq })
   while (seq < beforeSeq) {
     const payload = decodeRecord(bytes, at, seq)
@@ -74,12 +83,11 @@ export async function scanSegment(
     if (payload === 'more') {
       const rest = bytes.subarray(at)
       if (isAtEnd) return { ...position(), end: rest.length === 0 ? 'whole' : 'torn' }
-      const more = Buffer.allocUnsafe(rest.length + Math.max(chunkBytes, rest.length))
-      rest.copy(more)
-      chunkBytes = Math.min(2 * chunkBytes, chunkBytesMax)
-      const length = await file.read(more.subarray(rest.length), offset + rest.length)
+      if (rest.length === scratch.length) scratch = scanned.scratch = Buffer.allocUnsafeSlow(2 * scratch.length)
+      scratch.set(rest)
+      const length = await file.read(scratch.subarray(rest.length), offset + rest.length)
       isAtEnd = length === 0
-      bytes = more.subarray(0, rest.length + length)
+      bytes = scratch.subarray(0, rest.length + length)
       at = 0
       continue
     }
@@ -93,7 +101,7 @@ export async function scanSegment(
 }
 
 async function isZeros(file: OpenFile, offset: number): Promise<boolean> {
-  const bytes = Buffer.allocUnsafe(chunkBytesMin)
+  const bytes = Buffer.allocUnsafe(4 << 10)
   for (let at = offset; ;) {
     const length = await file.read(bytes, at)
     if (length === 0) return true

@@ -47,6 +47,14 @@ export interface EventUploadOptions {
 /** A log, and a place in it. */
 type ReadPosition = NonNullable<PendingRecord['read']>
 
+/** A record of the log, or what is left of it. */
+interface ReadRecord {
+  readonly seq: number
+  /** Each as JSON. */
+  readonly events: string[]
+  readonly read: ReadPosition | undefined
+}
+
 interface Batch {
   /** Each as JSON. */
   readonly events: string[]
@@ -67,7 +75,7 @@ export class EventUpload {
   #wake: (() => void) | undefined
   #done: Promise<void> | undefined
   /** Read from the log, not yet sent. */
-  #read: { readonly seq: number; readonly events: string[]; readonly read: ReadPosition | undefined }[] = []
+  #read: ReadRecord[] = []
   #readSeq: number
   #waitingEvents = 0
   #endMs = Number.POSITIVE_INFINITY
@@ -149,10 +157,7 @@ export class EventUpload {
       if (this.#read.length === 0) {
         const records = await this.#readPending()
         if (records.length === 0) break
-        this.#read = records.map(({ seq, payload }) => {
-          const { events, read } = decodePending(payload)
-          return { seq, events: [...events], read }
-        })
+        this.#read = records
         this.#readSeq = records.at(-1)!.seq
       }
       const record = this.#read[0]!
@@ -179,10 +184,10 @@ export class EventUpload {
   }
 
   /** Nothing when it can't be read at the moment. */
-  async #readPending(): Promise<readonly SegmentRecord[]> {
+  async #readPending(): Promise<ReadRecord[]> {
     const { pending, log, health } = this.#options
     try {
-      const records = await pending.read(this.#readSeq, readBytesMax)
+      const records = await pending.readAs(this.#readSeq, readBytesMax, readRecord)
       if (this.#isUnreadable) log.info('pending events can be read again')
       this.#isUnreadable = false
       health.set('pending', undefined)
@@ -243,4 +248,9 @@ export class EventUpload {
     if (ms <= 0) return
     await sleep(ms, undefined, { signal: this.#stop.signal }).catch(() => undefined)
   }
+}
+
+function readRecord({ seq, payload }: SegmentRecord): ReadRecord {
+  const { events, read } = decodePending(payload)
+  return { seq, events: [...events], read }
 }

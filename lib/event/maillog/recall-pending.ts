@@ -1,5 +1,5 @@
 /** What an earlier run left in the log of pending events. */
-import type { Damage, SegmentLog } from '../../durable/segment-log.ts'
+import type { Damage, SegmentLog, SegmentRecord } from '../../durable/segment-log.ts'
 import type { Logger } from '../../process/log.ts'
 import { StartError } from '../../process/start-error.ts'
 import type { Positions } from './agent-state.ts'
@@ -14,7 +14,8 @@ export interface RecalledPositions {
   readonly beforeLoss: Positions
 }
 
-const readBytes = 4 << 20
+/** Read at a time, in bytes. */
+const readBytes = 256 << 10
 
 /**
  * @param recent learns the events, so that none is reported twice
@@ -25,18 +26,22 @@ export async function recallPending(pending: SegmentLog, recent: RecentEvents): 
   let beforeLoss: Positions | undefined
   let seq = pending.releasedSeq
   for (;;) {
-    const records = await pending.read(seq, readBytes).catch((error: unknown) => {
+    const records = await pending.readAs(seq, readBytes, decode).catch((error: unknown) => {
       throw new StartError(`${(error as Error).message}: mend that and start again; nothing is lost`)
     })
     if (records.length === 0) return { last, beforeLoss: beforeLoss ?? last }
-    for (const record of records) {
-      if (record.seq !== seq + 1) beforeLoss ??= { ...last }
-      seq = record.seq
-      const { events, origins, read } = decodePending(record.payload)
+    for (const { seq: next, record } of records) {
+      if (next !== seq + 1) beforeLoss ??= { ...last }
+      seq = next
+      const { events, origins, read } = record
       for (const [index, event] of events.entries()) recent.add(JSON.parse(event) as ApiEvent, origins?.[index] ?? '')
       if (read) last[read[0]] = read[1]
     }
   }
+}
+
+function decode({ seq, payload }: SegmentRecord) {
+  return { seq, record: decodePending(payload) }
 }
 
 /** Says which pending events could not be read back, and what that means. */
