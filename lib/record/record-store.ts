@@ -162,8 +162,11 @@ export class RecordStore {
 
   #usable(): void {
     this.#schedule()
-    // Else with the next record.
-    if (this.#connection) this.#restore().catch(() => undefined)
+    // The first time `open` is not through yet, and nothing was stored.
+    if (!this.#connection) return
+    this.#restore().catch(() => {
+      if (!this.#isClosed && this.#connection.isUsable) setTimeout(() => this.#usable(), retryMs).unref()
+    })
   }
 
   /** Sends what waits, after a while; at most one such wait is under way. */
@@ -211,13 +214,17 @@ export class RecordStore {
   }
 
   async #set(command: Command): Promise<void> {
-    const { redis, runId } = this.#connection
-    const { keys, values, ttlSeconds } = command
+    const { runId } = this.#connection
     const sentAt = performance.now()
-    await this.#connection.answer(setWithExpiry(redis, keys, values, ttlSeconds), groupMs)
-    let bytes = 0
-    for (const [index, key] of keys.entries()) bytes += key.length + values[index]!.length + 64
-    this.#confirmed.add(command, bytes, runId, sentAt)
+    await this.#send(command)
+    this.#confirmed.add(command, bytesOf(command), runId, sentAt)
+  }
+
+  /** @throws Error when it was not confirmed */
+  async #send({ keys, values, ttlSeconds }: Command): Promise<void> {
+    // One that has not told yet which run of Redis it leads to may lead to another than the last.
+    if (!this.#connection.isUsable) throw new Error('not connected')
+    await this.#connection.answer(setWithExpiry(this.#connection.redis, keys, values, ttlSeconds), groupMs)
   }
 
   /**
@@ -225,17 +232,30 @@ export class RecordStore {
    * @throws Error when not all was confirmed
    */
   async #restore(): Promise<void> {
-    const { runId } = this.#connection
-    if (runId === this.#restoredRun) return
-    this.#restoring ??= this.#setLost(runId).finally(() => (this.#restoring = undefined))
-    await this.#restoring
+    // While that was done for one run the next may have begun.
+    while (this.#connection.runId !== this.#restoredRun) {
+      this.#restoring ??= this.#setLost(this.#connection.runId).finally(() => (this.#restoring = undefined))
+      await this.#restoring
+    }
   }
 
   async #setLost(runId: string): Promise<void> {
-    for (const command of this.#confirmed.ofOtherRuns(runId).flat()) {
-      await this.#set(command)
-      this.#confirmed.forget([command])
+    const sentAt = performance.now()
+    const lost = this.#confirmed.ofOtherRuns(runId).flat()
+    for (const command of lost) {
+      if (this.#connection.runId !== runId) throw new Error('the connection was closed')
+      await this.#send(command)
     }
+    // Not before the last is there: should this run die too, all have to be stored again, in the same order.
+    this.#confirmed.forget(lost)
+    for (const command of lost) this.#confirmed.add(command, bytesOf(command), runId, sentAt)
     this.#restoredRun = runId
   }
+}
+
+/** About what it takes in memory. */
+function bytesOf({ keys, values }: Command): number {
+  let bytes = 0
+  for (const [index, key] of keys.entries()) bytes += key.length + values[index]!.length + 64
+  return bytes
 }
