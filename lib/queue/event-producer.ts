@@ -86,7 +86,7 @@ export class EventProducer {
   /** The run of Redis that was asked what it lost of what others had confirmed. */
   #checkedRun = ''
   #checking: Promise<void> | undefined
-  /** What was lost has found no place on disk yet. */
+  /** What was lost has found no place yet, neither on disk nor in Redis. */
   #isLossOpen = false
   #pushedSinceCheck = 0
   /** Few after a failure: what Redis takes, but not in time, is sent again as a whole, and is in the queue twice. */
@@ -301,7 +301,7 @@ export class EventProducer {
 
   /** Whenever Redis comes, and comes back. */
   async #begin(): Promise<void> {
-    if (!this.#connection?.isUsable) return
+    if (this.#isClosed || !this.#connection?.isUsable) return
     await this.#check()
     await this.#createGroups()
     this.#probe()
@@ -343,7 +343,7 @@ export class EventProducer {
   #check(): Promise<void> {
     this.#checking ??= this.#requeueLost()
       .catch((error: unknown) => {
-        this.#options.log.warn({ reason: redisReason(error) }, 'Redis does not tell what it lost, trying again')
+        this.#options.log.warn({ reason: redisReason(error) }, 'what Redis lost can not be queued again, trying again')
       })
       .finally(() => (this.#checking = undefined))
     return this.#checking
@@ -360,26 +360,58 @@ export class EventProducer {
         lost.push(...missing)
       }
     }
-    this.#isLossOpen = !(await this.#requeue(lost))
+    const left = await this.#requeue(lost)
     this.#checkedRun = runId
+    this.#isLossOpen = left.length > 0
+    await this.#appendAgain(left)
+    this.#isLossOpen = false
   }
 
-  /** @returns whether all found a place on disk; what did not stays in memory for another attempt */
-  async #requeue(groups: readonly AppendedGroup[]): Promise<boolean> {
+  /** @returns those that found no place on disk, or not for all of their entries; they stay in memory */
+  async #requeue(groups: readonly AppendedGroup[]): Promise<readonly AppendedGroup[]> {
+    const left: AppendedGroup[] = []
     let count = 0
-    let at = 0
-    for (; at < groups.length; at += requeuedAtOnce) {
+    // One that has no room for some has none for the rest.
+    for (let at = 0; at < groups.length; at += requeuedAtOnce) {
       const some = groups.slice(at, at + requeuedAtOnce)
-      const entries = some.flatMap(entriesOf)
-      const puts = await Promise.all(entries.map(entry => this.#spill.put(entry, () => undefined)))
-      if (puts.includes(false)) break
-      this.#confirmed.forget(some)
-      count += entries.length
+      if (left.length > 0) {
+        left.push(...some)
+        continue
+      }
+      const isPut = await Promise.all(
+        some.map(async group => {
+          const puts = await Promise.all(entriesOf(group).map(entry => this.#spill.put(entry, () => undefined)))
+          count += puts.filter(Boolean).length
+          return !puts.includes(false)
+        }),
+      )
+      this.#confirmed.forget(some.filter((_, index) => isPut[index]))
+      left.push(...some.filter((_, index) => !isPut[index]))
     }
     this.#requeuedTotal.inc(count)
     if (count > 0)
       this.#options.log.warn({ events: count }, 'Redis died and may have lost events: they are queued again')
-    return at >= groups.length
+    return left
+  }
+
+  /**
+   * Puts groups right into Redis, where the disk has no room for them.
+   * @throws Error when it did not take all; those stay in memory
+   */
+  async #appendAgain(groups: readonly AppendedGroup[]): Promise<void> {
+    const done: AppendedGroup[] = []
+    try {
+      for (const group of groups) {
+        const { redis, runId } = this.#connection
+        if (!this.#isReady) throw new Error('not connected')
+        const sentAt = performance.now()
+        const lastId = await answered(appendEntries(redis, group.stream, entriesOf(group)))
+        done.push(group)
+        this.#confirmed.add({ ...group, lastId }, group.text.length, runId, sentAt)
+      }
+    } finally {
+      this.#confirmed.forget(done)
+    }
   }
 
   async #queueLength(): Promise<number> {

@@ -277,6 +277,35 @@ describe('the queue, when Redis dies before it has written what it confirmed', (
     assert.ok((await requeued(ours)) > 0)
   })
 
+  it('stores records again, the newest last, also when Redis dies amidst of it, and once more', async () => {
+    const proxy = await startFaultProxy(redis.port)
+    const store = await RecordStore.open({ ...hooks(`redis://127.0.0.1:${proxy.port}`), partitions: 1, prefix: 'test' })
+    try {
+      const put = (messageId: string, job: string) =>
+        store.putMany('accounting', [{ messageId, record: { job } }], 1_000)
+      await put('m', 'first')
+      await put('m', 'second')
+      const cut = proxy.loseAnswerTo('second').then(() => proxy.goSilent())
+      await redis.replace()
+      await cut
+      for (let deaths = 0; deaths < 2; deaths++) {
+        await redis.replace()
+        proxy.heal()
+        proxy.cut()
+        await until('a record to be there', async () => {
+          const found = await store.getMany(['m']).catch(() => undefined)
+          return found?.has('m')
+        })
+        // What is stored now comes behind what is stored again.
+        await put('other', 'third')
+        assert.equal((await store.getMany(['m'])).get('m')?.job, 'second')
+      }
+    } finally {
+      await store.close()
+      await proxy.close()
+    }
+  })
+
   it('stores records again, the newest last', async () => {
     const store = await RecordStore.open({ ...hooks(redis.url), prefix: 'test' })
     try {
@@ -293,6 +322,17 @@ describe('the queue, when Redis dies before it has written what it confirmed', (
     } finally {
       await store.close()
     }
+  })
+
+  it('queues again what is missing also where the disk has no room for it', async () => {
+    const ours = hooks(redis.url)
+    const { safe, outcomes, push } = await openProducer(ours, { spillBytesMax: 8_000 })
+    await pushMany(push, 400)
+    assert.equal(outcomes.queued, 400)
+    await redis.restartWithout(50_000)
+    const consumer = await openConsumer(ours)
+    await expectAll(consumer, safe)
+    await expectConserved(ours.metrics, await consumer.waiting())
   })
 
   it('keeps on disk what may be missing, when the process ends while Redis is away', async () => {
