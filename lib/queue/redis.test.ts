@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { answered, redisReason, RedisTimeout } from './redis.ts'
+import pino from 'pino'
+import { Health } from '../process/health.ts'
+import { StartError } from '../process/start-error.ts'
+import { answered, connectRedis, redisReason, RedisTimeout } from './redis.ts'
 
 describe('redisReason', () => {
   it('never tells what was sent', () => {
@@ -18,5 +21,17 @@ describe('answered', () => {
     assert.equal(await answered(Promise.resolve(1), 1_000), 1)
     await assert.rejects(answered(Promise.reject(new Error('no')), 1_000), /^Error: no$/)
     await assert.rejects(answered(new Promise(() => undefined), 1), RedisTimeout)
+  })
+})
+
+describe('connectRedis', () => {
+  it('refuses an address that it can not read in its own words, without any part of it', () => {
+    const hooks = { log: pino({ level: 'silent' }), health: new Health() }
+    for (const part of ['redis://:secret%zz@127.0.0.1:1', 'redis://sec%ret@127.0.0.1:1', 'unix:///secret%', 'secret']) {
+      assert.throws(
+        () => connectRedis(part, 'store', hooks),
+        error => error instanceof StartError && /--redis-url/.test(error.message) && !error.message.includes('sec'),
+      )
+    }
   })
 })

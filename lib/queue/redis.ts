@@ -164,13 +164,13 @@ function addressOf(text: string): ConnectionOptions {
   if (!URL.canParse(text)) throw badUrl()
   const url = new URL(text)
   const credentials: ConnectionOptions = {
-    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
-    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
+    ...(url.username === '' ? {} : { username: decoded(url.username) }),
+    ...(url.password === '' ? {} : { password: decoded(url.password) }),
   }
   if (url.protocol === 'unix:') {
     const db = Number(url.searchParams.get('db') ?? 0)
     if (url.pathname.length < 2 || !Number.isSafeInteger(db)) throw badUrl()
-    return { ...credentials, path: decodeURIComponent(url.pathname), db }
+    return { ...credentials, path: decoded(url.pathname), db }
   }
   const db = url.pathname === '' ? 0 : Number(url.pathname.slice(1))
   if (!/^rediss?:$/.test(url.protocol) || url.hostname === '' || !Number.isSafeInteger(db)) throw badUrl()
@@ -181,6 +181,14 @@ function addressOf(text: string): ConnectionOptions {
     port: url.port === '' ? 6379 : Number(url.port),
     db,
     ...(url.protocol === 'rediss:' ? { tls: {} } : {}),
+  }
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    throw new StartError('--redis-url: a % in user name, password or path is written as %25')
   }
 }
 

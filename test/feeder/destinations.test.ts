@@ -128,11 +128,17 @@ test('bad settings are refused with one line and exit 2', async () => {
     [['--batch-bytes=6MB'], {}, /5MB/],
     [['--destination=sparkpots'], {}, /sparkpost, webhook/],
     [['--lease=10s'], {}, /twice --request-timeout/],
+    [['--request-timeout=0'], {}, /--request-timeout: expected 100ms or more/],
+    [['--event-age-max=0'], {}, /--event-age-max: expected 1m or more/],
+    [['--endpoint=https://api.example.com?key=canary-1'], {}, /--endpoint: expected a URL without \?/],
+    [['--endpoint=https://me:canary-2@api.example.com'], {}, /without user name and password/],
+    [['--destination=webhook', '--endpoint=http://example.com/canary-3'], {}, /this machine only/],
   ]
   for (const [args, env, message] of refused) {
     const feeder = await rig.feeder(args, env)
     assert.equal((await feeder.exited).code, 2)
     assert.match(feeder.output.stderr, message)
+    assert.doesNotMatch(feeder.output.stderr, /canary/)
     assert.equal(feeder.output.stderr.trim().split('\n').length, 1)
   }
 })

@@ -62,6 +62,21 @@ test('a header that is not known is asked for, and again later, but not for ever
   assert.equal(clock.recalls, 2)
 })
 
+test('a header line that can not be used is rejected with its reason, and is not kept', async () => {
+  const { loader, rejected, saved } = setUp()
+  await loader.accept(Buffer.from(`${header}\rd,a@b,${messageId}\rd,c@d,${messageId}\r`))
+  await loader.end()
+  await loader.accept(Buffer.from(`${header}${',x'.repeat(300)}\n`))
+  assert.deepEqual(
+    rejected.map(({ reason }) => reason),
+    [
+      'a header line with control characters: lines should end in LF or CRLF',
+      'a header line of 303 columns, 256 are the most',
+    ],
+  )
+  assert.deepEqual(saved, [])
+})
+
 test('accounting without the columns that are needed turns health red, until it has them', async () => {
   const { loader, health, meter } = setUp()
   await loader.accept(Buffer.from('type,rcpt\nd,a@b\n'))

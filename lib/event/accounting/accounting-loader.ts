@@ -1,7 +1,7 @@
 /** From bytes of accounting CSV to records and events. */
 import type { Health } from '../../process/health.ts'
 import type { DeliveryEvent } from '../event.ts'
-import { AccountingColumns, isHeaderRow } from '../powermta/accounting-columns.ts'
+import { AccountingColumns, headerFlaw, isHeaderRow } from '../powermta/accounting-columns.ts'
 import type { AccountingMeter } from './accounting-meter.ts'
 import { AccountingRowReader } from './accounting-row.ts'
 import { csvRows } from './csv-rows.ts'
@@ -61,8 +61,10 @@ export class AccountingLoader {
       if (row === undefined) bad.push({ text, reason: 'no CSV record' })
       else if (isHeaderRow(row)) await this.#follow(row)
       else {
-        const reader = this.#reader ?? (await this.#recall())
-        if (reader) this.#read(reader, row, text, entries, events, bad)
+        const flaw = headerFlaw(row)
+        const reader = flaw === undefined ? (this.#reader ?? (await this.#recall())) : undefined
+        if (flaw !== undefined) bad.push({ text, reason: flaw })
+        else if (reader) this.#read(reader, row, text, entries, events, bad)
         else bad.push({ text, reason: 'no header line has come yet' })
       }
     }

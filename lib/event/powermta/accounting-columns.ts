@@ -77,10 +77,26 @@ export class AccountingColumns {
 
 /** Whether a row is a header line: it names the column `type`, which PowerMTA puts first, and no record has such a type. */
 export function isHeaderRow(row: readonly string[]): boolean {
+  return namesColumns(row) && headerFlaw(row) === undefined
+}
+
+/** Why a row that names columns is no header line after all; undefined for any other row. */
+export function headerFlaw(row: readonly string[]): string | undefined {
+  if (!namesColumns(row)) return undefined
+  if (row.length > columnsMax) return `a header line of ${row.length} columns, ${columnsMax} are the most`
+  // Lines that end in CR alone look like one header line of many columns.
+  if (row.some(name => /\p{Cc}/u.test(name.trim()))) {
+    return 'a header line with control characters: lines should end in LF or CRLF'
+  }
+  return undefined
+}
+
+function namesColumns(row: readonly string[]): boolean {
   const first = row[0] ?? ''
-  if (first.length <= 2 || row.length > columnsMax) return false
-  const keys = row.map(columnKey)
-  return keys[0] === 'type' || (keys.includes('type') && keys.includes('rcpt'))
+  if (first.length <= 2) return false
+  if (columnKey(first) === 'type') return true
+  const keys = new Set(row.map(columnKey))
+  return keys.has('type') && keys.has('rcpt')
 }
 
 function columnKey(name: string): string {

@@ -158,3 +158,22 @@ test('DeadLetterSource hands out what it had read when a read fails, and goes on
 test('DeadLetterSource refuses a folder', async () => {
   await assert.rejects(DeadLetterSource.open(newDir()), { code: 'not a file' })
 })
+
+test('what is nested deeper than can be written as JSON is kept as it stood in the queue', async () => {
+  const dir = newDir()
+  const letters = await DeadLetters.open(dir, 1e8, 'x')
+  const depth = 1_000_000
+  const raw = `{"id":"1","type":"open","messageId":"m","at":1,"url":${'['.repeat(depth)}${']'.repeat(depth)}}`
+  await letters.append([{ reason: 'refused', raw }], now)
+  const [name = ''] = readdirSync(dir)
+  const letter = readDeadLetter(readFileSync(join(dir, name), 'utf8'))
+  assert.equal(letter?.raw, raw)
+  // As others may have written it: not to be read, and no reason to stop at it.
+  const path = join(dir, 'hand-made')
+  writeFileSync(path, `{"reason":"refused","event":${raw}}\n${JSON.stringify({ reason: 'refused', event })}\n`)
+  const source = await DeadLetterSource.open(path)
+  const entries = await source.take(10)
+  await source.close()
+  assert.equal(entries.length, 2)
+  assert.equal(entries[1]?.event?.id, '1')
+})

@@ -111,7 +111,17 @@ async function endsLine(file: FileHandle, size: number): Promise<boolean> {
 
 function letterLine({ reason, raw }: DeadLetter, at: string): string {
   const event = jsonObject(raw)
-  return `${JSON.stringify(event === undefined ? { at, reason, raw } : { at, reason, event })}\n`
+  const line = event && jsonText({ at, reason, event })
+  return `${line ?? JSON.stringify({ at, reason, raw })}\n`
+}
+
+/** Undefined for what is nested too deep: it can be parsed all the same. */
+function jsonText(value: object): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
+  }
 }
 
 /** What stood in the queue, out of a line of a dead letter file; undefined for a line that is none. */
@@ -121,7 +131,8 @@ export function readDeadLetter(line: string): { readonly raw: string; readonly r
   const { event, raw, reason } = letter
   if (typeof reason !== 'string') return undefined
   if (typeof raw === 'string') return { raw, reason }
-  return typeof event === 'object' && event !== null ? { raw: JSON.stringify(event), reason } : undefined
+  const text = typeof event === 'object' && event !== null ? jsonText(event) : undefined
+  return text === undefined ? undefined : { raw: text, reason }
 }
 
 function jsonObject(text: string): Record<string, unknown> | undefined {

@@ -15,6 +15,8 @@ export const feederOptions = {
   endpoint: option(endpoint, {
     help: `Address of the destination; sparkpost: ${sparkpostEndpointDefault} unless set. http:// for this machine only.`,
     env: 'SPARKPOST_HOST_INGEST',
+    // The path of a webhook may be its secret, and what is refused may hold a password.
+    secret: true,
   }),
   'api-key': option(text, {
     help: 'Key of the sparkpost destination. Better given by the environment, or as --api-key-file.',
@@ -81,11 +83,19 @@ export type FeederSettings = Settings<WithCommon<typeof feederOptions>>
 
 const batchBytesMax = 5_000_000
 const batchBytesMin = 1_000
+const requestTimeoutMsMin = 100
+const eventAgeMsMin = 60_000
 
 /** @throws {SettingsError} */
 export function validateFeeder(settings: FeederSettings): void {
   if (settings.batchBytes > batchBytesMax || settings.batchBytes < batchBytesMin) {
     throw new SettingsError('--batch-bytes: expected 1kB to 5MB, the most that the service takes')
+  }
+  if (settings.requestTimeout < requestTimeoutMsMin) {
+    throw new SettingsError('--request-timeout: expected 100ms or more, else no answer is waited for')
+  }
+  if (settings.eventAgeMax !== undefined && settings.eventAgeMax < eventAgeMsMin) {
+    throw new SettingsError('--event-age-max: expected 1m or more, else every event goes to the dead letters')
   }
   if (settings.lease < 2 * settings.requestTimeout) {
     throw new SettingsError(
@@ -104,6 +114,8 @@ export function destinationOf(settings: FeederSettings): EventDestination {
   try {
     if (settings.destination === 'sparkpost') {
       const key = new Credential(settings.apiKeyFile, 'SPARKPOST_API_KEY_INGEST', settings.apiKey)
+      if (settings.endpoint?.includes('?'))
+        throw new Error('--endpoint: expected a URL without ? for the sparkpost destination, which adds a path to it')
       return sparkpost(settings.endpoint ?? sparkpostEndpointDefault, key, form)
     }
     if (settings.endpoint === undefined) throw new Error('--endpoint is required for the webhook destination')
