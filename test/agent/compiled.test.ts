@@ -7,12 +7,10 @@ import { test } from 'node:test'
 import { startProcess } from '../support/process.ts'
 import { root } from './agent-under-test.ts'
 
-/** Node before 24 does not keep what it stripped. */
-const keepsStripped = Number.parseInt(process.versions.node) >= 24
 const tellStripper =
   "process.on('exit', () => process.stderr.write(process.moduleLoadList.filter(name => name.includes('amaro')).join()))"
 
-test('after --check no run strips types', { skip: !keepsStripped && 'this Node strips each time' }, async context => {
+test('after --check no run strips types', async context => {
   const dir = mkdtempSync(join(tmpdir(), 'agent-'))
   context.after(() => rmSync(dir, { recursive: true }))
   const agent = async (...options: string[]) => {
