@@ -151,6 +151,11 @@ export class EventProducer {
     return this.#spill.waiting
   }
 
+  /** Bytes of events that are kept in memory in case that Redis loses them; none some seconds after the last. */
+  get confirmedBytes(): number {
+    return this.#confirmed.bytes
+  }
+
   /** Settles, never rejects, within about 250 ms. */
   push(event: TrackingEvent): Promise<PushOutcome> {
     const { promise, resolve } = Promise.withResolvers<PushOutcome>()
@@ -321,10 +326,15 @@ export class EventProducer {
 
   async #checkAndDrain(): Promise<void> {
     const hasBacklog = this.spilledWaiting > 0
+    const hasConfirmed = this.confirmedBytes > 0
     try {
-      if (this.#pushedSinceCheck > 0 || this.#isQueueFull || this.#breaker.isOpen || hasBacklog) {
+      if (this.#pushedSinceCheck > 0 || this.#isQueueFull || this.#breaker.isOpen || hasBacklog || hasConfirmed) {
         this.#pushedSinceCheck = 0
+        const { runId } = this.#connection
+        const sentAt = performance.now()
         this.#setQueueFull(await this.#queueLength())
+        // Without an answer those of a producer that pushes nothing more would count as lost in days to come.
+        this.#confirmed.answered(runId, sentAt)
         this.#failedProbes = 0
       }
     } catch (error) {

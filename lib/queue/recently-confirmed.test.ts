@@ -21,6 +21,12 @@ it('keeps what was confirmed until the same run of Redis has answered something 
   confirmed.add('fourth', 1, 'run', 3_001)
   assert.deepEqual(confirmed.ofOtherRuns('next').flat(), ['second', 'third', 'fourth'])
   assert.deepEqual(confirmed.ofOtherRuns('run').flat(), [])
+  // Any answer will do, of this run.
+  confirmed.answered('next', 100_000)
+  confirmed.answered('run', 63_000)
+  assert.deepEqual(confirmed.ofOtherRuns('next').flat(), ['third', 'fourth'])
+  confirmed.answered('run', 63_001)
+  assert.equal(confirmed.bytes, 0)
 })
 
 it('keeps what a run confirmed that ended, whatever the next one answers', () => {

@@ -39,14 +39,22 @@ export class RecentlyConfirmed<Item> {
   }
 
   /**
-   * Keeps what was just confirmed, and forgets what this shows to be safe: what the same run of Redis had confirmed long
-   * before it was sent this. Time alone shows nothing, for Redis may have been frozen.
+   * Keeps what was just confirmed, which is an answer as well.
    * @param runId which run of Redis confirmed it
    * @param sentAt when it was sent, by the clock
    */
   add(item: Item, bytes: number, runId: string, sentAt: number): void {
     this.#kept.push({ item, bytes, runId, at: this.#now() })
     this.#bytes += bytes
+    this.answered(runId, sentAt)
+  }
+
+  /**
+   * Forgets what an answer shows to be safe: what the same run of Redis had confirmed long before it was asked. Time alone
+   * shows nothing, for Redis may have been frozen.
+   * @param sentAt when it was asked, by the clock
+   */
+  answered(runId: string, sentAt: number): void {
     for (; this.#first < this.#kept.length; this.#first++) {
       const oldest = this.#kept[this.#first]!
       const isSafe = oldest.runId === runId && oldest.at < sentAt - keptMs

@@ -238,6 +238,21 @@ describe('the queue, when Redis dies before it has written what it confirmed', (
     await expectConserved(ours.metrics, await consumer.waiting())
   })
 
+  it('queues nothing again that was taken out, though another process has pushed since', async () => {
+    const ours = hooks(redis.url)
+    const { producer, safe, push } = await openProducer(ours)
+    const consumer = await openConsumer(ours)
+    await pushMany(push, 100)
+    await expectAll(consumer, safe)
+    await until('nothing to be kept any more', () => producer.confirmedBytes === 0)
+    const other = await openProducer(hooks(redis.url))
+    await pushMany(other.push, 100)
+    await redis.restart()
+    await until('an event to be queued', async () => (await push()) === 'queued')
+    assert.equal(await requeued(ours), 0)
+    await expectAll(consumer, other.safe)
+  })
+
   it('finds what is missing also where another process was first to push to the new one', async () => {
     const ours = hooks(redis.url)
     const other = { ...hooks(redis.url), partitions: 4 }
