@@ -32,7 +32,8 @@ const answerMs = 2_000
 /**
  * Those of the groups that are not in Redis and that nobody has taken out of it either. What is kept of what a run of Redis
  * did is always a beginning of it, so that the last that is there tells of all before. Only where others have appended
- * since, while all of these had been taken out already, is it not to be told, nor where XINFO is forbidden: then they count as lost.
+ * since, while all of these had been taken out already, is it not to be told, nor where XINFO or XRANGE is forbidden: then
+ * they count as lost.
  * @param groups appended to `stream` by this process, oldest first, all to the same run of Redis, which has ended
  * @throws Error when Redis does not answer
  */
@@ -49,7 +50,9 @@ export async function lostGroups<Group extends AppendedGroup>(
   if (newest.lastId === last) return []
   const pipeline = redis.pipeline()
   for (const { lastId } of groups) pipeline.xrange(stream, lastId, lastId)
-  const found = repliesOf(await answered(pipeline.exec(), answerMs)) as [string, string[]][][]
+  const replies = await answered(pipeline.exec(), answerMs)
+  if (replies?.some(([error]) => error && isForbidden(error))) return groups
+  const found = repliesOf(replies) as [string, string[]][][]
   // Another Redis may have given the same id to something else.
   const lastFound = groups.findLastIndex((group, index) => found[index]?.[0]?.[1][1] === entriesOf(group).at(-1))
   return groups.slice(lastFound + 1)
@@ -61,11 +64,14 @@ async function lastGeneratedId(redis: Redis, stream: string): Promise<string | u
     const fields = (await answered(redis.xinfo('STREAM', stream), answerMs)) as unknown[]
     return String(fields[fields.indexOf('last-generated-id') + 1])
   } catch (error) {
-    const { message } = error as Error
-    if (message.startsWith('ERR no such key')) return '0-0'
-    if (/^(?:NOPERM|ERR unknown)/.test(message)) return undefined
+    if ((error as Error).message.startsWith('ERR no such key')) return '0-0'
+    if (isForbidden(error as Error)) return undefined
     throw error
   }
+}
+
+function isForbidden({ message }: Error): boolean {
+  return /^(?:NOPERM|ERR unknown)/.test(message)
 }
 
 /** As Redis compares them: by milliseconds, then by number within the millisecond. */

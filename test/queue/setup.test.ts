@@ -10,7 +10,7 @@ import { connectRedis } from '../../lib/queue/redis.ts'
 import { RecordStore } from '../../lib/record/record-store.ts'
 import { freePort, until } from '../support/process.ts'
 import { startRedis } from '../support/redis.ts'
-import { closeAll, expectAll, hooks, newFolder, openConsumer, openProducer } from './queue-under-test.ts'
+import { closeAll, expectAll, hooks, metric, newFolder, openConsumer, openProducer } from './queue-under-test.ts'
 
 afterEach(closeAll)
 
@@ -55,6 +55,30 @@ describe('a Redis for the queue', () => {
       await openConsumer(ours)
       assert.equal(ours.lines.filter(line => line.includes('set \\"appendonly yes\\"')).length, 1)
       assert.equal(ours.health.report().status, 'ok')
+    } finally {
+      await closeAll()
+      await redis.stop()
+    }
+  })
+
+  it('may forbid to ask for what it lost: then that counts as lost', async () => {
+    const redis = await startRedis()
+    const forbid = (...commands: string[]) =>
+      redis.client.acl('SETUSER', 'tracking', 'on', '>hush-hush', '~mta:*', '+@all', ...commands)
+    try {
+      for (const command of ['-xrange', '-xinfo']) {
+        await forbid(command)
+        const ours = hooks(redis.url.replace('//', '//tracking:hush-hush@'))
+        const { push } = await openProducer(ours)
+        const other = await openProducer(hooks(redis.url))
+        assert.equal(await push(), 'queued')
+        await Promise.all(Array.from({ length: 50 }, () => other.push()))
+        await redis.restart()
+        await until('it to be there', () => forbid(command).catch(() => undefined))
+        await until('an event to be queued', async () => (await push()) === 'queued')
+        assert.equal(await metric(ours.metrics, 'test_events_requeued_total'), 1)
+        await closeAll()
+      }
     } finally {
       await closeAll()
       await redis.stop()
