@@ -14,13 +14,12 @@ import type { TrackingEvent } from '../event/event.ts'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
 import { Breaker } from './breaker.ts'
+import { ConfirmedEvents } from './confirmed-events.ts'
 import { createGroup } from './consumer-group.ts'
 import { EventSpill } from './event-spill.ts'
 import { appendEntries } from './grouped-write.ts'
-import { entriesOf, keptText, lostGroups, type AppendedGroup } from './lost-entries.ts'
 import { partitionKeys, partitionOf } from './partition.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
-import { RecentlyConfirmed } from './recently-confirmed.ts'
 import { answered, inOneWrite, redisReason } from './redis.ts'
 
 /** Where a pushed event is: in Redis, on disk, or nowhere because both refused it. */
@@ -59,8 +58,6 @@ const groupMax = 1_000
 const sendingMax = 2
 /** Events that wait for the next round trip at most; more go to the spill. */
 const waitingMax = 20_000
-/** Groups of events that are put on disk together when Redis has lost them. */
-const requeuedAtOnce = 100
 /** How often Redis is probed, and the length of the queue looked at, in milliseconds. */
 const probeMs = 1_000
 /** Failed probes in a row after which the connection is made anew: its other end may be silently gone. */
@@ -75,19 +72,13 @@ export class EventProducer {
   readonly #queueLengthMax: number
   #connection!: PartitionedRedis
   #spill!: EventSpill
+  #confirmed!: ConfirmedEvents
   #waiting: Pushed[] = []
   /** Round trips under way. */
   readonly #sending = new Set<Promise<void>>()
   readonly #breaker: Breaker
   #failedProbes = 0
   #isQueueFull = false
-  readonly #confirmed: RecentlyConfirmed<AppendedGroup>
-  readonly #confirmedBytesMax: number
-  /** The run of Redis that was asked what it lost of what others had confirmed. */
-  #checkedRun = ''
-  #checking: Promise<void> | undefined
-  /** What was lost has found no place yet, neither on disk nor in Redis. */
-  #isLossOpen = false
   #pushedSinceCheck = 0
   /** Few after a failure: what Redis takes, but not in time, is sent again as a whole, and is in the queue twice. */
   #drainBytes = drainBytesMax
@@ -96,13 +87,10 @@ export class EventProducer {
   #isScheduled = false
   #isClosed = false
   readonly #pushedTotal: Counter<'outcome'>
-  readonly #requeuedTotal: Counter
 
   private constructor(options: EventProducerOptions) {
     this.#options = options
     this.#queueLengthMax = options.queueLengthMax ?? 2_000_000
-    this.#confirmedBytesMax = options.confirmedBytesMax ?? 32e6
-    this.#confirmed = new RecentlyConfirmed(this.#confirmedBytesMax)
     const { log, health, metrics, prefix } = options
     this.#breaker = new Breaker(log, health, metrics, prefix)
     this.#pushedTotal = new Counter({
@@ -112,11 +100,6 @@ export class EventProducer {
       registers: [metrics],
     })
     for (const outcome of ['queued', 'spilled', 'dropped'] as const) this.#pushedTotal.inc({ outcome }, 0)
-    this.#requeuedTotal = new Counter({
-      name: `${prefix}_events_requeued_total`,
-      help: 'Events that Redis had confirmed and may have lost when it died, put on disk to be queued again.',
-      registers: [metrics],
-    })
   }
 
   /**
@@ -130,6 +113,8 @@ export class EventProducer {
       dir: options.spillDir,
       bytesMax: options.spillBytesMax ?? 100e6,
     })
+    const { confirmedBytesMax = 32e6, log, metrics, prefix } = options
+    producer.#confirmed = new ConfirmedEvents(producer.#spill, confirmedBytesMax, log, metrics, prefix)
     try {
       producer.#connection = await PartitionedRedis.open({
         ...options,
@@ -187,10 +172,7 @@ export class EventProducer {
       await new Promise(setImmediate)
     }
     await this.#draining
-    await this.#checking
-    // Whether it still has what it confirmed last, only a Redis that is there could tell.
-    const { isUsable, runId } = this.#connection
-    await this.#requeue(this.#confirmed.ofOtherRuns(isUsable ? runId : undefined).flat())
+    await this.#confirmed.close(this.#connection)
     this.#connection.close()
     await this.#spill.close()
   }
@@ -201,7 +183,7 @@ export class EventProducer {
 
   /** Whether Redis is there and has been asked what it lost: what comes after that could not be told from it. */
   get #isReady(): boolean {
-    return this.#connection.isUsable && this.#checkedRun === this.#connection.runId
+    return this.#connection.isUsable && this.#confirmed.isChecked(this.#connection.runId)
   }
 
   #schedule(): void {
@@ -271,8 +253,7 @@ export class EventProducer {
       const entries = items.map(({ json }) => json)
       try {
         const lastId = await answered(appendEntries(redis, stream, entries))
-        const text = keptText(entries)
-        this.#confirmed.add({ stream, text, lastId }, text.length, runId, sentAt)
+        this.#confirmed.add(stream, entries, lastId, runId, sentAt)
       } catch (error) {
         failures.push(error)
         return settle(items, false)
@@ -307,7 +288,7 @@ export class EventProducer {
   /** Whenever Redis comes, and comes back. */
   async #begin(): Promise<void> {
     if (this.#isClosed || !this.#connection?.isUsable) return
-    await this.#check()
+    await this.#confirmed.check(this.#connection)
     await this.#createGroups()
     this.#probe()
   }
@@ -315,7 +296,7 @@ export class EventProducer {
   /** Once a second and whenever Redis comes back: is the queue full, can the spill be drained? */
   #probe(): void {
     if (this.#isClosed || !this.#connection.isUsable) return
-    if (!this.#isReady || this.#isLossOpen) void this.#check()
+    if (!this.#isReady || this.#confirmed.isOpen) void this.#confirmed.check(this.#connection)
     if (this.#draining) return
     this.#draining = this.#checkAndDrain()
       .catch((error: unknown) => {
@@ -347,81 +328,6 @@ export class EventProducer {
     }
     if (!hasBacklog) this.#breaker.succeeded()
     await this.#drain()
-  }
-
-  /** Never rejects; what it could not do it does with the next probe. */
-  #check(): Promise<void> {
-    this.#checking ??= this.#requeueLost()
-      .catch((error: unknown) => {
-        this.#options.log.warn({ reason: redisReason(error) }, 'what Redis lost can not be queued again, trying again')
-      })
-      .finally(() => (this.#checking = undefined))
-    return this.#checking
-  }
-
-  /** After Redis has died and come back, or another took its place: queues again what was lost. */
-  async #requeueLost(): Promise<void> {
-    const { redis, runId } = this.#connection
-    const lost: AppendedGroup[] = []
-    for (const confirmed of this.#confirmed.ofOtherRuns(runId)) {
-      for (const [stream, groups] of Map.groupBy(confirmed, group => group.stream)) {
-        const missing = new Set(await lostGroups(redis, stream, groups))
-        this.#confirmed.forget(groups.filter(group => !missing.has(group)))
-        lost.push(...missing)
-      }
-    }
-    const left = await this.#requeue(lost)
-    this.#checkedRun = runId
-    this.#isLossOpen = left.length > 0
-    await this.#appendAgain(left)
-    this.#isLossOpen = false
-  }
-
-  /** @returns those that found no place on disk, or not for all of their entries; they stay in memory */
-  async #requeue(groups: readonly AppendedGroup[]): Promise<readonly AppendedGroup[]> {
-    const left: AppendedGroup[] = []
-    let count = 0
-    // One that has no room for some has none for the rest.
-    for (let at = 0; at < groups.length; at += requeuedAtOnce) {
-      const some = groups.slice(at, at + requeuedAtOnce)
-      if (left.length > 0) {
-        left.push(...some)
-        continue
-      }
-      const isPut = await Promise.all(
-        some.map(async group => {
-          const puts = await Promise.all(entriesOf(group).map(entry => this.#spill.put(entry, () => undefined)))
-          count += puts.filter(Boolean).length
-          return !puts.includes(false)
-        }),
-      )
-      this.#confirmed.forget(some.filter((_, index) => isPut[index]))
-      left.push(...some.filter((_, index) => !isPut[index]))
-    }
-    this.#requeuedTotal.inc(count)
-    if (count > 0)
-      this.#options.log.warn({ events: count }, 'Redis died and may have lost events: they are queued again')
-    return left
-  }
-
-  /**
-   * Puts groups right into Redis, where the disk has no room for them.
-   * @throws Error when it did not take all; those stay in memory
-   */
-  async #appendAgain(groups: readonly AppendedGroup[]): Promise<void> {
-    const done: AppendedGroup[] = []
-    try {
-      for (const group of groups) {
-        const { redis, runId } = this.#connection
-        if (!this.#isReady) throw new Error('not connected')
-        const sentAt = performance.now()
-        const lastId = await answered(appendEntries(redis, group.stream, entriesOf(group)))
-        done.push(group)
-        this.#confirmed.add({ ...group, lastId }, group.text.length, runId, sentAt)
-      }
-    } finally {
-      this.#confirmed.forget(done)
-    }
   }
 
   async #queueLength(): Promise<number> {
@@ -465,7 +371,7 @@ export class EventProducer {
       this.#drainBytes = Math.min(drainBytesMax, this.#drainBytes + drainBytesStep)
       await this.#spill.release(group)
       // What leaves the disk must not push out of memory what was confirmed a moment ago: it goes on with the next probe.
-      if (this.#confirmed.bytes > this.#confirmedBytesMax / 2) return
+      if (this.#confirmed.isHalfFull) return
     }
   }
 }
