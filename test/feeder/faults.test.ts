@@ -51,6 +51,22 @@ test('a 200 that is no JSON counts as success', async () => {
   await settled(feeder, issued)
 })
 
+test('a 200 that says that nothing was taken over is no success', async () => {
+  const refusals = ['{"errors":[{"message":"no quota for reader@example.net"}]}', '{"errors":[{"message":"again"}]}']
+  const asked: number[] = []
+  rig.endpoint.answer = ({ events }) => {
+    asked.push(events.length)
+    const body = refusals.shift()
+    return body === undefined ? undefined : { status: 200, body }
+  }
+  const issued = await rig.issue(20)
+  const feeder = await rig.feeder()
+  await until('the batch to be sent again, twice', () => asked.length === 3)
+  await settled(feeder, issued)
+  assert.match(feeder.output.stdout, /HTTP 200: no quota for \[address\]/)
+  assert.equal(await feeder.metric('feeder_events_uploaded_total'), 20)
+})
+
 test('a poison event is found and put to the dead letters, the others arrive', async () => {
   const issued = await rig.issue(500)
   const poison = issued[333]

@@ -31,6 +31,8 @@ export interface Destination<Item> {
   readonly credentials: (body: Uint8Array, nowMs: number) => Readonly<Record<string, string>>
   /** Reads the key anew, after it was refused; whether it changed. Keeps the old one when that fails. */
   readonly reloadCredentials: () => Promise<boolean>
+  /** Whether a 2xx answer says after all that nothing was taken over. Absent: none does. Never throws. */
+  readonly isRefusal?: (answer: HttpAnswer) => boolean
   /** Reads the answer to an accepted batch; never throws. */
   readonly readAnswer: (answer: HttpAnswer) => AnswerReading
 }

@@ -37,7 +37,8 @@ interface World {
   readonly takeFails?: () => boolean
   readonly doneFails?: () => boolean
   readonly recordsFail?: () => boolean
-  readonly dead?: () => 'full' | 'broken' | 'ok'
+  /** Told how many letters are to be written. */
+  readonly dead?: (count: number) => 'full' | 'broken' | 'ok'
   readonly status?: (id: string, abandon: AbortSignal) => BatchStatus | Promise<BatchStatus>
   readonly limits?: Partial<FeederLimits>
 }
@@ -131,7 +132,7 @@ function setUp(world: World) {
     transport,
     deadLetters: {
       append: async added => {
-        const how = world.dead?.() ?? 'ok'
+        const how = world.dead?.(added.length) ?? 'ok'
         if (how === 'full') throw new DeadLettersFull('full')
         if (how === 'broken') throw new Error('EIO')
         for (const { reason, raw } of added) letters.push({ reason, id: (JSON.parse(raw) as { id: string }).id })
@@ -312,6 +313,26 @@ test('nothing is taken while dead letters find no room', async () => {
   isFull = false
   await settled
   assert.equal(letters.length, 2_000)
+})
+
+test('large dead letters are written a few at a time, so that those for which there is room find it', async () => {
+  const events = Array.from({ length: 7 }, (_, n) => event(String(n), 90_000_000, { linkName: 'x'.repeat(300_000) }))
+  let room = 5
+  const { feeder, health, queue } = setUp({
+    events,
+    dead: count => {
+      if (count > room) return 'full'
+      room -= count
+      return 'ok'
+    },
+  })
+  const running = feeder.run()
+  while (health.report().status === 'ok') await new Promise<void>(resolve => setImmediate(resolve))
+  assert.deepEqual([...queue.keys()], ['4', '5', '6'])
+  await feeder.stop()
+  await running
+  const { taken, deadLettered, returned, held } = feeder.totals()
+  assert.deepEqual({ taken, deadLettered, returned, held }, { taken: 7, deadLettered: 4, returned: 3, held: 0 })
 })
 
 test('whatever fails, every event has one end, nothing leaves the queue before it, and the counters conserve', async () => {

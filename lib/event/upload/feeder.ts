@@ -73,6 +73,8 @@ const urgentMs = 3_600_000
 const retryMs = 1_000
 /** Groups of dead letters that are being written at once. */
 const buryingMax = 8
+/** Dead letters that are written together, in characters. They may be large, and a folder that is nearly full takes some. */
+const buryCharsMax = 1_000_000
 /** How often a batch that was lost after its acceptance is sent again. */
 const resendsMax = 5
 /** What a batch under way has left when the process is to stop. */
@@ -321,7 +323,16 @@ export class Feeder {
 
   /** Writes to the dead letters and takes out of the queue; waits for room as long as it takes. */
   async #bury(dead: readonly Dead[]): Promise<void> {
-    if (dead.length === 0) return
+    for (let at = 0; at < dead.length;) {
+      let end = at
+      for (let chars = 0; end < dead.length && chars < buryCharsMax; end++) chars += dead[end]!.entry.raw.length
+      if (!(await this.#buryTogether(dead.slice(at, end)))) return this.#return(dead.slice(at))
+      at = end
+    }
+  }
+
+  /** @returns false when there was no room until the stop */
+  async #buryTogether(dead: readonly Dead[]): Promise<boolean> {
     const { deadLetters, health, log } = this.#options
     const letters = dead.map(({ entry, reason }) => ({ reason, raw: entry.raw }))
     for (;;) {
@@ -335,16 +346,14 @@ export class Feeder {
         const remedy = isFull ? ': replay or remove some, or raise --dead-letter-max-bytes' : ''
         health.set('dead-letters', `${reason}${remedy}`)
         if (!isFull) log.error({ reason }, 'dead letters not written, trying again')
-        if (this.#stopping) {
-          this.#return(dead)
-          return
-        }
+        if (this.#stopping) return false
         await this.#clock.wait(retryMs, this.#stop.signal)
       }
     }
     log.warn({ events: dead.length, reason: dead[0]?.reason }, 'events put to the dead letters')
     for (const { kind } of dead) this.#meter.deadLettered(kind)
     await this.#remove(dead.map(({ entry }) => entry))
+    return true
   }
 
   async #acknowledge(events: readonly HeldEvent[]): Promise<void> {

@@ -5,14 +5,14 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
-import { classifyAnswer, type HttpAnswer, type Verdict } from './answer.ts'
+import { answerReason, classifyAnswer, type HttpAnswer, type Verdict } from './answer.ts'
 import type { Destination, EncodedBatch } from './destination.ts'
 import { keepDelayMs, retryDelayMs } from './retry-schedule.ts'
 import type { Transport } from './transport.ts'
 import { UploadGate, type Clock } from './upload-gate.ts'
 
 export interface IngestServiceOptions {
-  readonly destination: Pick<Destination<never>, 'name' | 'url' | 'credentials' | 'reloadCredentials'>
+  readonly destination: Pick<Destination<never>, 'name' | 'url' | 'credentials' | 'reloadCredentials' | 'isRefusal'>
   readonly transport: Transport
   readonly log: Logger
   readonly health: Health
@@ -114,7 +114,7 @@ export class IngestService {
       timed()
     }
     this.#requests.inc({ answer: String(answer.status) })
-    const verdict = classifyAnswer(answer, clock.now())
+    const verdict = this.#classify(answer)
     if (verdict.action === 'keep' && (await destination.reloadCredentials().catch(() => false))) {
       log.info(
         { destination: destination.name, reason: verdict.reason },
@@ -128,6 +128,13 @@ export class IngestService {
       this.#refusalsInRow = 0
     }
     return { verdict: this.#judge(verdict, alone), answer }
+  }
+
+  #classify(answer: HttpAnswer): Verdict {
+    const { destination, clock } = this.#options
+    const verdict = classifyAnswer(answer, clock.now())
+    if (verdict.action !== 'accept' || destination.isRefusal?.(answer) !== true) return verdict
+    return { action: 'retry', cause: 'fault', reason: answerReason(answer) }
   }
 
   /** Opens or closes the gate and tells health, by what an attempt showed of the service. */

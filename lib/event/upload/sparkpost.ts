@@ -29,6 +29,11 @@ export function sparkpost(endpoint: string, key: Credential, form: SparkpostForm
     encode: gzippedLines,
     credentials,
     reloadCredentials: () => key.reload(),
+    isRefusal: ({ body }) => {
+      const answer = answerJson(body)
+      const errors = member(answer, 'errors')
+      return Array.isArray(errors) && errors.length > 0 && member(answer, 'results') === undefined
+    },
     readAnswer: answer => {
       const id = batchId(answer)
       return id === undefined ? {} : { batchId: id }
