@@ -7,7 +7,15 @@ import { partitionOf } from '../queue/partition.ts'
 import { PartitionedRedis } from '../queue/partitioned-redis.ts'
 import { RecentlyConfirmed } from '../queue/recently-confirmed.ts'
 import { redisReason } from '../queue/redis.ts'
-import { encodeRecord, mergeRecords, recordKeyIn, type MessageRecord, type RecordWriter } from './record.ts'
+import {
+  decodeRecord,
+  encodeRecord,
+  mergeRecords,
+  messageIdOf,
+  recordKeyIn,
+  type MessageRecord,
+  type RecordWriter,
+} from './record.ts'
 
 export interface RecordStoreOptions {
   readonly redisUrl: string
@@ -143,6 +151,23 @@ export class RecordStore {
       }),
     )
     return records
+  }
+
+  /**
+   * Records that Redis confirmed a moment ago and may have lost: all of them while it is not there to tell. For whoever
+   * ends and can keep them longer; storing them again does no harm.
+   */
+  mayBeLost(): RecordEntry[] {
+    const { isUsable } = this.#connection
+    return this.#confirmed
+      .ofOtherRuns(isUsable ? this.#restoredRun : undefined)
+      .flat()
+      .flatMap(({ keys, values }) =>
+        keys.flatMap((key, index) => {
+          const record = decodeRecord(values[index]!)
+          return record ? [{ messageId: messageIdOf(key), record }] : []
+        }),
+      )
   }
 
   /** Stores what waits, for at most 2 s, then gives up the connection; idempotent. */

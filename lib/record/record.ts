@@ -80,3 +80,8 @@ export function recordKeyIn(partition: number, writer: RecordWriter, messageId: 
   const keys = partitionKeys(partition)
   return (writer === 'wrapper' ? keys.wrapperRecord : keys.accountingRecord) + messageId
 }
+
+/** The message whose record a key of `recordKeyIn` names. */
+export function messageIdOf(key: string): string {
+  return key.slice(key.indexOf('}') + '}:w:'.length)
+}

@@ -195,6 +195,20 @@ test('Redis away at the end of the input: the next start stores what waits on di
   await ended(next)
 })
 
+test('Redis died with what it had confirmed, and the input ends: the next start stores that again', async () => {
+  const etl = await rig.start()
+  await write(etl, `${header}\n${delivered(0, 300)}`)
+  await stored(range(0, 300))
+  await rig.redis.kill('SIGKILL')
+  await write(etl, delivered(300, 1))
+  await ended(etl)
+  await rig.redis.restartWithout(20_000)
+  assert.ok((await rig.recordIds()).size < 300)
+  const next = await rig.start()
+  await stored(range(0, 301))
+  await ended(next)
+})
+
 test('Redis frozen: records wait on disk and are stored after the thaw', async () => {
   const etl = await rig.start()
   await write(etl, `${header}\n${delivered(0, 1)}`)

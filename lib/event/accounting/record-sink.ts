@@ -94,6 +94,22 @@ export class RecordSink {
     await this.#draining
   }
 
+  /**
+   * Puts records on disk that were stored and may be lost, for the next start; after `close`. Nothing is done without a
+   * spill. What finds no room is told in the log and left out.
+   */
+  async keep(entries: readonly RecordEntry[]): Promise<void> {
+    const { spill, log } = this.#options
+    if (!spill) return
+    try {
+      for (let at = 0; at < entries.length; at += groupMax)
+        await spill.append(encodeGroup(entries.slice(at, at + groupMax)))
+    } catch (error) {
+      const reason = error instanceof SegmentLogFull ? error.message : redisReason(error)
+      log.error({ reason, records: entries.length }, 'what Redis may have lost could not be kept on disk')
+    }
+  }
+
   #observe(): void {
     const { metrics, spill } = this.#options
     const told = { stored: 0, spilled: 0, drained: 0 }

@@ -115,6 +115,7 @@ export async function startAcctEtl(context: Context): Promise<Running> {
       // That the input could not be read to its end is told already; what came before is stored all the same.
       await loaded.catch(() => undefined)
       await sink.close()
+      await sink.keep(records.mayBeLost())
       await producer?.close()
       await rejected.flush()
       await headers.close()
