@@ -32,8 +32,8 @@ for (const nurseryMb of [1, 2]) {
       import { keepHeapSmall } from ${JSON.stringify(new URL('small-heap.ts', import.meta.url).href)}
       keepHeapSmall({ growthPercent: 10, withBuffers: true, nurseryMb: ${nurseryMb} })`)
     const facts = JSON.stringify({ small, usual })
-    // It is there twice; in use is at least once.
-    assert.ok(small.nursery > nurseryMb && small.nursery < 2.2 * nurseryMb && usual.nursery > small.nursery, facts)
+    // It is there twice, and may have grown a little before it was told to stay as it is.
+    assert.ok(small.nursery > nurseryMb && small.nursery < usual.nursery / 2, facts)
     // By how much depends on how busy the machine is.
     assert.ok(small.peak < usual.peak, facts)
   })
