@@ -45,7 +45,8 @@ function boundaryOf(value: string, parameters: readonly FieldParameter[]): strin
   const own = parameters.find(({ name }) => name === 'boundary')
   if (!own || parameters.some(({ name }) => name.startsWith('boundary*'))) return undefined
   const boundary = withoutPadding(own.value)
-  const isAgreed = [value, value.replaceAll(comment, '')].every(text => boundaryIn(text) === boundary)
+  const isAgreed =
+    boundaryIn(value) === boundary && (!value.includes('(') || boundaryIn(value.replaceAll(comment, '')) === boundary)
   return isAgreed && boundary !== '' ? boundary : undefined
 }
 
@@ -62,21 +63,25 @@ function withoutPadding(boundary: string): string {
 }
 
 function charsetOf(parameters: readonly FieldParameter[]): string | undefined {
-  const plain = parameters
-    .filter(({ name }) => name === 'charset')
-    .map(({ value }) => trimSpace(value.replaceAll(/^'|'$/g, '')).toLowerCase())
-    .filter(value => value !== '')
+  const all: string[] = []
+  for (const { name, value } of parameters) {
+    if (name !== 'charset') continue
+    const charset = trimSpace(value.includes("'") ? value.replaceAll(/^'|'$/g, '') : value).toLowerCase()
+    if (charset !== '') all.push(charset)
+  }
   const extended = extendedCharset(parameters)
-  if (extended !== undefined && !(isKnownCharset(extended) && isAsciiCompatible(extended, ''))) return unclearCharset
-  const all = extended === undefined ? plain : [...plain, extended]
+  if (extended !== undefined) {
+    if (!isKnownCharset(extended) || !isAsciiCompatible(extended, '')) return unclearCharset
+    all.push(extended)
+  }
   if (all.length > 1 && !all.every(name => isAsciiCompatible(name, ''))) return unclearCharset
   return all[0]
 }
 
 /** The value of `charset*` in one piece or in several (RFC 2231); undefined where there is none, empty where it is broken. */
 function extendedCharset(parameters: readonly FieldParameter[]): string | undefined {
+  if (!parameters.some(({ name }) => name.startsWith('charset*'))) return undefined
   const pieces = new Map(parameters.filter(({ name }) => name.startsWith('charset*')).map(p => [p.name, p.value]))
-  if (pieces.size === 0) return undefined
   let text = pieces.get('charset*')
   if (text === undefined) {
     text = ''

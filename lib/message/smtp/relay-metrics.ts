@@ -1,6 +1,12 @@
 /** What the relay counts. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
+/** What the upstream is asked for a client. `message`: its word after the final dot. */
+type RelayedCommand = 'MAIL' | 'RCPT' | 'DATA' | 'AUTH' | 'message'
+
+/** Reply codes of a command that are told apart. */
+const codesMax = 20
+
 export class RelayMetrics {
   readonly #connections: Counter
   readonly #refused: Counter<'reason'>
@@ -11,8 +17,14 @@ export class RelayMetrics {
   readonly #stray: Counter
   readonly #upstream: Counter<'command' | 'code'>
   readonly #seconds: Histogram
-  /** Codes seen, so that a strange upstream can't make up labels without end. */
-  readonly #labels = new Map<string, { inc: () => void }>()
+  /** By command, then by code seen, so that a strange upstream can't make up labels without end. */
+  readonly #replies: Record<RelayedCommand, Map<number, Counter.Internal>> = {
+    MAIL: new Map(),
+    RCPT: new Map(),
+    DATA: new Map(),
+    AUTH: new Map(),
+    message: new Map(),
+  }
 
   constructor(registry: Registry, open: () => number, openUpstream: () => number) {
     const registers = [registry]
@@ -76,14 +88,14 @@ export class RelayMetrics {
     this.#stray.inc()
   }
 
-  upstreamReply(command: 'MAIL' | 'RCPT' | 'DATA' | 'AUTH' | 'message', code: number): void {
-    const key = `${command}${code}`
-    let counter = this.#labels.get(key)
+  upstreamReply(command: RelayedCommand, code: number): void {
+    const seen = this.#replies[command]
+    let counter = seen.get(code)
     if (!counter) {
       // A handful of codes exists; the rest is told by its class.
-      const known = this.#labels.size < 100
+      const known = seen.size < codesMax
       counter = this.#upstream.labels({ command, code: known ? String(code) : `${Math.floor(code / 100)}xx` })
-      if (known) this.#labels.set(key, counter)
+      if (known) seen.set(code, counter)
     }
     counter.inc()
   }

@@ -29,6 +29,22 @@ export function isPositive(reply: Reply): boolean {
 /** Longest reply that is read, all lines together; a peer that sends more is no SMTP server. */
 export const replyBytesMax = 64 * 1024
 
+// oxlint-disable-next-line no-control-regex -- control characters are what must not pass
+const control = /[\x00-\x1f\x7f]/
+const controls = new RegExp(control, 'g')
+
+/** The reply code that a line begins with: three digits, the first from 2 to 5. */
+function codeOf(line: string): number | undefined {
+  const [first, second, third] = [digitAt(line, 0), digitAt(line, 1), digitAt(line, 2)]
+  const isCode = first >= 2 && first <= 5 && second >= 0 && second <= 9 && third >= 0 && third <= 9
+  return isCode ? first * 100 + second * 10 + third : undefined
+}
+
+/** A digit's value; something else for what is none, NaN behind the end. */
+function digitAt(line: string, at: number): number {
+  return line.charCodeAt(at) - 48
+}
+
 /** Reads replies from a stream of bytes in any chunking. */
 export class ReplyReader {
   #partial = ''
@@ -62,14 +78,14 @@ export class ReplyReader {
   }
 
   #line(line: string): Reply | undefined {
-    const code = Number(line.slice(0, 3))
-    const separator = line[3] ?? ' '
-    const known = /^[2-5]\d\d/.test(line) && (separator === ' ' || separator === '-')
+    const code = codeOf(line)
+    const isLast = line.length === 3 || line[3] === ' '
+    const known = code !== undefined && (isLast || line[3] === '-')
     if (!known || (this.#lines.length > 0 && code !== this.#code)) throw new Error('a line is no SMTP reply')
     this.#code = code
-    // oxlint-disable-next-line no-control-regex -- control characters are what must not pass
-    this.#lines.push(line.slice(4).replaceAll(/[\x00-\x1f\x7f]/g, ' '))
-    if (separator === '-') return undefined
+    const text = line.slice(4)
+    this.#lines.push(control.test(text) ? text.replaceAll(controls, ' ') : text)
+    if (!isLast) return undefined
     const reply = { code, lines: this.#lines }
     this.#lines = []
     this.#bytes = 0

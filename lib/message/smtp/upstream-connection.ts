@@ -113,7 +113,7 @@ export class UpstreamConnection {
    * @param line without CRLF
    * @throws {UpstreamLost} also when what it hears is no answer to this: then it is not known what the others answer
    */
-  async command(line: string, timeoutMs: number, isAnswer: IsAnswer = isFinal): Promise<Reply> {
+  command(line: string, timeoutMs: number, isAnswer: IsAnswer = isFinal): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#lost) {
         reject(this.#lost)
@@ -148,7 +148,7 @@ export class UpstreamConnection {
    * waited for without end until `bodySent`.
    * @throws {UpstreamLost}
    */
-  async finalReply(): Promise<Reply> {
+  finalReply(): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#lost) reject(this.#lost)
       else {

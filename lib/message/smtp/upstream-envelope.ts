@@ -95,7 +95,7 @@ export class UpstreamEnvelope {
     else this.#source.discard(connection)
   }
 
-  async #exchange(line: string): Promise<Reply> {
+  #exchange(line: string): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#closed) {
         reject(new UpstreamLost('the connection was given up'))
