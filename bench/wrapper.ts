@@ -6,6 +6,9 @@
  * Two processes (--processes 2) have both cores, and share them with generator and sink, so their rate says little: what
  * they can do on cores of their own follows from the CPU that a message costs and from how evenly the work is spread.
  *
+ * CPU seconds differ between machines and between hours; beside them stands, as the measure of both, what a bare relay
+ * takes in the same run (support/bare-relay.ts).
+ *
  * BENCH_MESSAGES (1500) and BENCH_ROUNDS (3) make it longer. Aims: ≤ 1.4 CPU-seconds per 1,000 messages with tracking,
  * ≤ 0.6 without, ≥ 0.2 of the rate straight into the sink, two processes ≥ 1.6 times one; a message with 10 MB of
  * attachment isn't held.
@@ -112,6 +115,14 @@ await waitForPort(sinkPort)
 const made = await startProcess('node', [command('linktool'), 'keys', 'new', '--link-keys', keys])
 await made.exited
 
+async function startBareRelay(): Promise<StartedProcess & { port: number }> {
+  const port = await freePort()
+  const script = resolve(import.meta.dirname, 'support/bare-relay.ts')
+  const relay = await startProcess('taskset', ['-c', '0', process.execPath, script, ...[port, sinkPort].map(String)])
+  await waitForPort(port)
+  return { ...relay, port }
+}
+
 async function startWrapper(options: readonly string[], cpus = '0'): Promise<StartedProcess & { port: number }> {
   const port = await freePort()
   const wrapper = await startProcess('taskset', [
@@ -126,24 +137,33 @@ async function startWrapper(options: readonly string[], cpus = '0'): Promise<Sta
 const tracking = await startWrapper([])
 const plain = await startWrapper(['--no-track-open', '--no-track-click'])
 const two = await startWrapper(['--processes', '2'], '0,1')
+const bare = await startBareRelay()
 try {
   const file = newsletter()
   // Until the code is compiled it measures the compiler.
-  for (const { port } of [tracking, plain, two]) await generate(port, file, 1000)
+  for (const { port } of [tracking, plain, two, bare]) await generate(port, file, 1000)
   const direct: Figures[] = []
   const wrapped: Figures[] = []
   const passed: Figures[] = []
   const shared: Figures[] = []
+  const relayed: Figures[] = []
   for (let round = 0; round < rounds; round++) {
     direct.push(await generate(sinkPort, file, messages))
     wrapped.push(await generate(tracking.port, file, messages, 10, tracking.pid))
     passed.push(await generate(plain.port, file, messages, 10, plain.pid))
     shared.push(await generate(two.port, file, messages, 10, two.pid))
+    relayed.push(await generate(bare.port, file, messages, 10, bare.pid))
   }
   print('straight into the sink', direct, direct)
   print('wrapper, tracking on', wrapped, direct)
   print('wrapper, tracking off', passed, direct)
   print('two processes', shared, direct)
+  print('bare relay', relayed, direct)
+  const timesBare = (figures: readonly Figures[]) =>
+    median(figures.map((figure, round) => figure.cpu / (relayed[round]?.cpu ?? Number.NaN))).toFixed(2)
+  console.log(
+    `CPU: with tracking ${timesBare(wrapped)} times that of the bare relay, without ${timesBare(passed)} times`,
+  )
   const cost = median(shared.map((figure, round) => figure.cpu / (wrapped[round]?.cpu ?? Number.NaN)))
   const busiest = median(shared.map(figure => figure.busiest))
   console.log(
@@ -155,6 +175,6 @@ try {
   const grown = peakMegabytes(tracking.pid) - before
   console.log(`10 MB attachment, 10 times: peak memory ${before.toFixed(0)} MB, then ${grown.toFixed(1)} MB more`)
 } finally {
-  await Promise.all([tracking.stop(), plain.stop(), two.stop(), sink.stop()])
+  await Promise.all([tracking.stop(), plain.stop(), two.stop(), bare.stop(), sink.stop()])
   await redis.stop()
 }
