@@ -1,6 +1,7 @@
 /** Every limit at one less, exactly, and one more. */
 import { strict as assert } from 'node:assert'
 import { connect } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { afterEach, describe, test } from 'node:test'
 import { until } from '../support/process.ts'
 import { sized } from '../support/soak.ts'
@@ -271,7 +272,7 @@ describe('slow clients', () => {
 
   test('a TLS handshake that does not come', async () => {
     const { makeCertificate } = await import('../support/certificate.ts')
-    await start({ limits: { commandMs: 400 }, certificate: makeCertificate() })
+    await start({ limits: { handshakeMs: 400 }, certificate: makeCertificate() })
     const client = await greeted()
     assert.match(await client.ask('STARTTLS'), /^220 /)
     await client.closed()
@@ -280,11 +281,42 @@ describe('slow clients', () => {
 
   test('a TLS handshake that does not come, where TLS comes first', async () => {
     const { makeCertificate } = await import('../support/certificate.ts')
-    await start({ limits: { commandMs: 400 }, certificate: makeCertificate(), implicitTls: true })
+    await start({ limits: { handshakeMs: 400 }, certificate: makeCertificate(), implicitTls: true })
     const client = await open()
     await client.closed()
     assert.equal(client.unread, '')
     await until('the connection to be gone', () => rig.server.connections === 0)
+  })
+
+  test('TLS handshakes that do not come take places, where TLS comes first: those of one address only its own', async () => {
+    const { makeCertificate } = await import('../support/certificate.ts')
+    const limits = { connectionsPerAddressMax: 2, connectionsMax: 4 }
+    const tls = { certificate: makeCertificate(), implicitTls: true }
+    await start({ limits, ...tls, allowNetworks: ['127.0.0.2/32'] })
+    const silent = [await open(), await open()]
+    await until('them to be counted', () => rig.server.sessions === 2)
+    // A third of that address is closed before it says anything; others have their places.
+    assert.equal(await (await open()).closed(), '')
+    const greeting = async (localAddress: string) => {
+      const plain = connect({ port: rig.port, host: '127.0.0.1', localAddress })
+      const client = new Peer(connectTls({ socket: plain, rejectUnauthorized: false }))
+      peers.push(client)
+      return (await client.reply()).at(-1) ?? 'closed'
+    }
+    assert.match(await greeting('127.0.0.3'), /^220 /)
+    assert.match(await greeting('127.0.0.2'), /^220 /)
+    assert.equal(await greeting('127.0.0.2'), 'closed')
+    silent[0]!.socket.destroy()
+    await until('the place to be free', () => rig.server.sessions === 3)
+    assert.match(await greeting('127.0.0.1'), /^220 /)
+    const refused = (await rig.metrics.getSingleMetric('wrapper_connections_refused_total')!.get()).values
+    assert.deepEqual(
+      refused.map(({ labels, value }) => [labels['reason'], value]),
+      [
+        ['too many connections of one address', 1],
+        ['too many connections', 1],
+      ],
+    )
   })
 
   test('a client that was told farewell and does not close its side', async () => {

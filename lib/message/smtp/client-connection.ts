@@ -46,12 +46,17 @@ export class ClientConnection implements SessionChannel, Timed {
 
   /** @param implicitTls TLS comes first */
   open(implicitTls: boolean): void {
-    if (implicitTls) {
+    // A handshake takes a place too: who never completes one must not keep the others out.
+    const refusal = this.#relay.admit(this.#session, this.remoteAddress)
+    if (implicitTls && !refusal) {
       this.#upgrade(() => this.#begin())
       return
     }
     this.#listen(this.#socket)
-    this.#begin()
+    if (!refusal) this.#begin()
+    // Without TLS there is no telling why.
+    else if (implicitTls) this.destroy()
+    else this.#session.end(refusal)
   }
 
   /** Whether our side is closed, or about to be. */
@@ -134,11 +139,6 @@ export class ClientConnection implements SessionChannel, Timed {
   }
 
   #begin(): void {
-    const refusal = this.#relay.admit(this.#session, this.remoteAddress)
-    if (refusal) {
-      this.#session.end(refusal)
-      return
-    }
     this.#relay.log.debug({ session: this.id, client: this.remoteAddress }, 'session begins')
     // The system is asked once for what has come between the two: whoever talks before the greeting has been read then.
     setImmediate(() => setImmediate(() => this.#greet()))

@@ -405,13 +405,13 @@ export class ClientSession {
   }
 
   #isIdle(now: number, isUpgrading: boolean): boolean {
-    const { commandMs, idleMs, stressIdleMs } = this.#relay.context.limits
+    const { commandMs, handshakeMs, idleMs, stressIdleMs } = this.#relay.context.limits
     const idle = now - this.#idleSince
     const { partialSince } = this.#channel
     return (
       idle > (this.#relay.stressed ? stressIdleMs : idleMs) ||
       (partialSince > 0 && now - partialSince > commandMs) ||
-      (isUpgrading && idle > commandMs)
+      (isUpgrading && idle > handshakeMs)
     )
   }
 

@@ -20,6 +20,8 @@ export interface RelayLimits {
   readonly stressIdleMs: number
   /** From the first to the last byte of a command line. Passed: 421 4.4.2. */
   readonly commandMs: number
+  /** A TLS handshake. Passed: the connection is closed. */
+  readonly handshakeMs: number
   /** From the closing of our side to that of the client's. Passed: the connection is closed. */
   readonly farewellMs: number
   /** Slowest delivery of a message; the first `dataGraceMs` don't count. Passed: 421 4.4.2. */
@@ -66,6 +68,7 @@ export const defaultLimits: RelayLimits = {
   idleMs: 300_000,
   stressIdleMs: 10_000,
   commandMs: 60_000,
+  handshakeMs: 20_000,
   farewellMs: 5_000,
   dataBytesPerSecondMin: 500,
   dataGraceMs: 30_000,
