@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# npm run check: format, lint, types and unit tests; quick, needs no servers.
+# npm run check: format, lint, types and unit tests; quick, needs no servers. --without-tests leaves out the last.
 set -eu
 . "$(dirname "$0")/environment.sh"
 cd "$root"
@@ -11,4 +11,5 @@ bin=node_modules/.bin
 $bin/oxfmt --check .
 $bin/oxlint --type-aware --deny-warnings
 $bin/tsc -p .
+[ "${1-}" = --without-tests ] && exit
 "$NODE" --import ./test/support/repeatable.ts --test --test-reporter=dot 'lib/**/*.test.ts' 'test/structure/*.test.ts'
