@@ -15,6 +15,8 @@ test('afterPreheader passes hidden elements right behind body, and nothing else'
     // Never closed, or too far away: not understood.
     '|<div style="display:none">a<p>',
     '|<div style="display:none"></body>',
+    '|<div style="display:none"><iframe></div></iframe></div>',
+    '|<div style="display:none"><textarea></div>',
     `|<div style="display:none">${'x'.repeat(20_000)}</div>`,
     '|<div style="display:block">a</div>',
     '|<div style="font-size:10px">a</div>',

@@ -2,7 +2,7 @@
  * Preheader text: what a mail shows in the list of messages but not in the message, written in hidden elements right
  * behind `<body>`. A pixel before it would come first in that preview.
  */
-import { MarkupNames, bytesOf, CommentEnds, readAttributes, skipAttributes, tagNameEnd } from './scan-html.ts'
+import { MarkupNames, bytesOf, CommentEnds, rawText, readAttributes, skipAttributes, tagNameEnd } from './scan-html.ts'
 
 /** How far a hidden element is followed, in characters; and how many follow each other. */
 const preheaderCharsMax = 16_384
@@ -68,7 +68,7 @@ function hiddenElementEnd(html: string, bytes: Uint8Array, start: number): numbe
     const nameEnd = tagNameEnd(bytes, nameStart)
     const found = html.slice(nameStart, nameEnd).toLowerCase()
     // Such an element holds a few words; a document that ends inside of it is not understood.
-    if (found === 'body' || found === 'html' || found === 'style' || found === 'script') return -1
+    if (found === 'body' || found === 'html' || rawText.has(found)) return -1
     at = skipAttributes(html, bytes, nameEnd)
     if (at === -1) return -1
     if (found !== name) continue

@@ -43,7 +43,16 @@ export interface HtmlScan {
 }
 
 /** Elements whose content is text, not markup. */
-const rawText = new Set(['script', 'style', 'title', 'textarea', 'xmp', 'iframe', 'noembed', 'noframes'])
+export const rawText: ReadonlySet<string> = new Set([
+  'script',
+  'style',
+  'title',
+  'textarea',
+  'xmp',
+  'iframe',
+  'noembed',
+  'noframes',
+])
 /** Elements that a document may begin with before its body begins. */
 const beforeBody = new Set([
   'html',
