@@ -5,7 +5,8 @@
  * towards the upstream. Every other command waits until all before it are answered.
  */
 import { announce } from './capabilities.ts'
-import { verbOf, withoutCredentials } from './command-line.ts'
+import { ClientConversation } from './client-conversation.ts'
+import { verbOf } from './command-line.ts'
 import { readMail, readRcpt, Refused } from './envelope-command.ts'
 import { MailTransaction } from './mail-transaction.ts'
 import { MessageClock } from './message-clock.ts'
@@ -32,6 +33,7 @@ export class ClientSession {
   })
   #transaction: MailTransaction | undefined
   readonly #identity: SessionIdentity
+  readonly #conversation: ClientConversation | undefined
   #phase: Phase = 'commands'
   #esmtp = false
   #greeted = false
@@ -49,6 +51,8 @@ export class ClientSession {
     this.#relay = relay
     this.#channel = channel
     this.#identity = new SessionIdentity(relay, channel)
+    const { conversation } = relay
+    if (conversation) this.#conversation = new ClientConversation((from, text) => conversation(channel.id, from, text))
   }
 
   /** Longest line that is read now, in bytes. */
@@ -115,13 +119,7 @@ export class ClientSession {
   command(line: Buffer, next: () => void): void {
     if (this.#over) return
     const verb = verbOf(line)
-    const log = this.#relay.conversation
-    if (log)
-      log(
-        this.#channel.id,
-        'C',
-        this.#identity.exchanging ? '*hidden*\r\n' : `${withoutCredentials(line.toString('latin1'))}\r\n`,
-      )
+    this.#conversation?.heard(line, this.#identity.exchanging)
     if (verb === 'RCPT' && !this.#identity.exchanging && this.#transaction && this.#replies.length < 1000) {
       this.#rcpt(line, next)
       return
@@ -421,7 +419,7 @@ export class ClientSession {
 
   #writeText(text: string): void {
     if (!this.#channel.reachable) return
-    this.#relay.conversation?.(this.#channel.id, 'S', text)
+    this.#conversation?.said(text)
     this.#channel.write(text)
     this.#idleSince = performance.now()
   }

@@ -5,8 +5,3 @@ export function verbOf(line: Buffer): string {
   const end = line.indexOf(32)
   return line.toString('latin1', 0, end === -1 ? line.length : end).toUpperCase()
 }
-
-/** As it may be shown: without what AUTH brings. */
-export function withoutCredentials(line: string): string {
-  return line.replace(/^(AUTH\s+\S+\s).+$/i, '$1*hidden*')
-}
