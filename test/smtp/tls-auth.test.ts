@@ -232,6 +232,11 @@ describe('AUTH', () => {
       [`auth login ${base64('user')}`, /^334 UGFzc3dvcmQ6/],
       [base64('right'), /^235 /],
     ],
+    'LOGIN with a space behind it': [
+      ['AUTH LOGIN ', /^334 VXNlcm5hbWU6/],
+      [base64('user'), /^334 UGFzc3dvcmQ6/],
+      [base64('right'), /^235 /],
+    ],
     XOAUTH2: [[`AUTH XOAUTH2 ${base64('user=user\x01auth=Bearer right\x01\x01')}`, /^235 /]],
   }
   for (const [what, lines] of Object.entries(ways)) {

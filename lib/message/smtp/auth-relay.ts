@@ -58,7 +58,7 @@ export class AuthRelay {
 
   /** @param line the whole AUTH command */
   async begin(line: string): Promise<Reply> {
-    const match = /^AUTH +([\w-]+)(?: +([A-Za-z0-9+/=]+))?$/i.exec(line)
+    const match = /^AUTH +([\w-]+)(?: +([A-Za-z0-9+/=]+))? *$/i.exec(line)
     if (!match) return localReply(501, '5.5.4', 'Syntax: AUTH mechanism')
     const { secure, remoteAddress } = this.#client
     if (this.#relay.authBlocked(remoteAddress)) return localReply(421, '4.7.0', 'Too many failed attempts')
@@ -80,7 +80,7 @@ export class AuthRelay {
       return localReply(504, '5.5.4', 'Mechanism not offered')
     }
     this.#connection = connection
-    return this.#exchange(line)
+    return this.#exchange(line.trimEnd())
   }
 
   /** A line of the exchange. */

@@ -35,12 +35,21 @@ describe('readMail and readRcpt', () => {
   test('take other spellings', () => {
     assert.equal(readMail(Buffer.from('mail from: <a@b>  size=5 ')).path, 'a@b')
     assert.equal(readRcpt(Buffer.from('Rcpt To:<a@b>'), false).path, 'a@b')
+    assert.equal(readRcpt(Buffer.from('RCPT TO: a.b+c=d@e-f.test'), false).path, 'a.b+c=d@e-f.test')
+    const { path, parameters } = readMail(Buffer.from('MAIL FROM:a@b SIZE=5'))
+    assert.deepEqual([path, parameters.get('SIZE')], ['a@b', '5'])
   })
 
   const bad: Readonly<Record<string, string>> = {
     'RCPT TO:<>': '501 5.1.3 A recipient is needed',
     'RCPT TO:<a@b': '501 5.5.4 Syntax: RCPT TO:<address>',
-    'RCPT TO:a@b': '501 5.5.4 Syntax: RCPT TO:<address>',
+    'RCPT TO:a@b<c@d>': '501 5.5.4 Syntax: RCPT TO:<address>',
+    'RCPT TO:a@b>': '501 5.5.4 Syntax: RCPT TO:<address>',
+    'RCPT TO:@x:a@b': '501 5.5.4 Syntax: RCPT TO:<address>',
+    'RCPT TO:a@b@c': '501 5.5.4 Syntax: RCPT TO:<address>',
+    'RCPT TO:"a@b" <c@d>': '501 5.5.4 Syntax: RCPT TO:<address>',
+    'RCPT TO:a': '501 5.5.4 Syntax: RCPT TO:<address>',
+    'RCPT TO: a@b SIZE=1': '555 5.5.4 Parameter not recognized',
     'RCPT TO:<a b@c>': '501 5.5.4 Syntax: RCPT TO:<address>',
     'RCPT TO:<a@b>x': '501 5.5.4 Syntax: RCPT TO:<address>',
     'RCPT TO:<a@b><c@d>': '501 5.5.4 Syntax: RCPT TO:<address>',

@@ -85,6 +85,9 @@ function needValue(parameters: ReadonlyMap<string, string>, keyword: string): vo
   if (parameters.get(keyword) === '') refuse(501, '5.5.4', `${keyword} needs a value`)
 }
 
+/** An address without the brackets, as simple scripts write it and as MTAs take it; only one that reads in one way. */
+const bareAddress = /^[^\s<>()[\]\\,;:"@]+@[^\s<>()[\]\\,;:"@]+(?= |$)/
+
 function readEnvelopeCommand(line: Buffer, prefix: string, keywords: ReadonlySet<string>): EnvelopeCommand {
   const text = line.toString('utf8')
   const syntax = `Syntax: ${prefix}<address>`
@@ -92,7 +95,8 @@ function readEnvelopeCommand(line: Buffer, prefix: string, keywords: ReadonlySet
   // oxlint-disable-next-line no-control-regex -- control characters are what must not pass
   if (/[\x00-\x1f\x7f-\x9f\ufffd]/.test(text)) refuse(501, '5.5.4', 'Control characters and bad UTF-8 are not allowed')
   const rest = text.slice(prefix.length).trimStart()
-  const end = endOfPath(rest)
+  const bare = bareAddress.exec(rest)?.[0]
+  const end = bare === undefined ? endOfPath(rest) : bare.length - 1
   if (end === -1) refuse(501, '5.5.4', syntax)
   const parameters = new Map<string, string>()
   const words = rest.slice(end + 1)
@@ -108,7 +112,7 @@ function readEnvelopeCommand(line: Buffer, prefix: string, keywords: ReadonlySet
     if (/\+(?:[01][0-9A-F]|7F|[89][0-9A-F])/i.test(value)) refuse(501, '5.5.4', 'Control characters are not allowed')
     parameters.set(keyword, value)
   }
-  return { path: rest.slice(1, end), parameters }
+  return { path: bare ?? rest.slice(1, end), parameters }
 }
 
 /** The index of the bracket that closes the path; -1 when there is none. A quoted local part may hold brackets. */
