@@ -4,7 +4,6 @@
  * What holds: put = drained + waiting (+ unreadable, after damage).
  */
 import { Counter, type Registry } from 'prom-client'
-import type { TrackingEvent } from '../event/event.ts'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
 import { SegmentLog, SegmentLogFull, type SegmentRecord } from '../durable/segment-log.ts'
@@ -161,8 +160,8 @@ export class EventSpill {
 function readSpilled(payload: Buffer): SpilledEvent[] {
   try {
     const json = payload.toString()
-    const { messageId } = JSON.parse(json) as Partial<TrackingEvent>
-    return messageId === undefined ? [] : [{ messageId, json }]
+    const { messageId } = JSON.parse(json) as { messageId?: unknown }
+    return typeof messageId === 'string' ? [{ messageId, json }] : []
   } catch {
     return []
   }

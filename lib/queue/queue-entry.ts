@@ -8,6 +8,8 @@ export interface QueuedEvent {
   readonly entryId: string
   /** Undefined when the entry is no event. */
   readonly event: TrackingEvent | undefined
+  /** Why it is none. */
+  readonly fault?: string
   /** The text that was queued. */
   readonly raw: string
   /** How often it was given to a consumer, this time included. */
@@ -18,6 +20,10 @@ export interface QueuedEvent {
 export type EntryReply = readonly [id: string, fields: readonly string[] | null]
 
 export function readEntry(partition: number, [entryId, fields]: EntryReply, deliveries: number): QueuedEvent {
-  const raw = fields?.[0] === 'e' ? (fields[1] ?? '') : (fields?.join(' ') ?? '')
-  return { partition, entryId, event: readEvent(raw), raw, deliveries }
+  const [name, raw = ''] = fields ?? []
+  const place = { partition, entryId, deliveries }
+  if (name !== 'e')
+    return { ...place, event: undefined, fault: 'its first field is not e', raw: fields?.join(' ') ?? '' }
+  const { event, ...flaw } = readEvent(raw)
+  return { ...place, event, ...flaw, raw }
 }

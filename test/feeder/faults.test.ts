@@ -175,8 +175,8 @@ test('an event too old, one that is none and one of no known type go to the dead
   await settled(feeder, [...good])
   const letters = await rig.deadLetters()
   assert.deepEqual(letters.map(({ reason }) => reason).toSorted(), [
-    'no wire form for type levitate',
-    'not readable as an event',
+    'not readable as an event: no JSON',
+    'not readable as an event: type: expected that of an event',
     'older than 24 hours, which the service drops',
   ])
   assert.ok(letters.some(({ event }) => event?.id === old?.id))

@@ -103,9 +103,13 @@ export class DeadLetterSource implements EventSource {
 /** Undefined for an empty line. */
 function sourceEntry({ bytes, isWhole }: Line, line: number): SourceEntry | undefined {
   const place = { partition: -1, entryId: String(line), deliveries: 1 }
-  if (!isWhole) return { ...place, event: undefined, raw: bytes.toString('utf8', 0, excerptBytes) }
+  if (!isWhole) {
+    const fault = `a line of more than ${lineBytesMax} bytes`
+    return { ...place, event: undefined, fault, raw: bytes.toString('utf8', 0, excerptBytes) }
+  }
   const text = bytes.toString()
   if (text.trim() === '') return undefined
   const raw = readDeadLetter(text)?.raw ?? text
-  return { ...place, event: readEvent(raw), raw }
+  const { event, ...flaw } = readEvent(raw)
+  return { ...place, event, ...flaw, raw }
 }

@@ -7,6 +7,8 @@ export interface SourceEntry {
   readonly entryId: string
   /** Undefined when the entry can't be read as an event. */
   readonly event: TrackingEvent | undefined
+  /** Why it can't. */
+  readonly fault?: string
   readonly raw: string
   /** How often it was handed out, this time included. */
   readonly deliveries: number

@@ -216,8 +216,8 @@ export class Feeder {
     for (const entry of entries) {
       if (!this.#held.add(entry)) continue
       this.#meter.taken(entry.deliveries)
-      const { event } = entry
-      if (event === undefined) dead.push({ entry, reason: 'not readable as an event', kind: 'unreadable' })
+      const { event, fault } = entry
+      if (event === undefined) dead.push({ entry, reason: `not readable as an event: ${fault}`, kind: 'unreadable' })
       else if (now - event.at > eventAgeMsMax) dead.push({ entry, reason: this.#tooOld(), kind: 'too-old' })
       else readable.push({ entry, event })
     }

@@ -149,10 +149,3 @@ test('recipients go as hash and domain, or not at all, when so wanted', () => {
   )
   assert.ok(!hidden.includes('bob@'))
 })
-
-test('a type without a form is an error', () => {
-  assert.throws(
-    () => sparkpostEvent({ ...base, type: 'constructor' } as unknown as TrackingEvent, undefined, form),
-    /no wire form/,
-  )
-})

@@ -45,7 +45,6 @@ const deliveryTypes: Readonly<Record<DeliveryType, string>> = {
 /**
  * One event as a line of the request, without its line end.
  * @param record what is known of the message; undefined when nothing is
- * @throws Error for an event of a type that has no wire form
  */
 export function sparkpostEvent(event: TrackingEvent, record: MessageRecord | undefined, form: SparkpostForm): string {
   const line = isDelivery(event) ? messageEvent(event, record, form) : engagementEvent(event, record, form)
@@ -57,7 +56,6 @@ function isDelivery(event: TrackingEvent): event is DeliveryEvent {
 }
 
 function engagementEvent(event: EngagementEvent, record: MessageRecord | undefined, form: SparkpostForm): object {
-  if (!Object.hasOwn(engagementForms, event.type)) throw new Error(`no wire form for type ${event.type.slice(0, 40)}`)
   const [grouping, type] = engagementForms[event.type]
   const { verdict } = event
   return {
