@@ -18,6 +18,7 @@ import { observedGauge } from '../process/observed-gauge.ts'
 import { consumerGroup, partitionKeys } from './partition.ts'
 import { PartitionReader } from './partition-reader.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
+import { ReadyEntries } from './ready-entries.ts'
 import { readEntry, type EntryReply, type QueuedEvent } from './queue-entry.ts'
 import { redisReason } from './redis.ts'
 
@@ -39,8 +40,13 @@ export interface EventConsumerOptions {
 
 /** Connections that wait for events; beyond as many partitions they are shared. */
 const readersMax = 16
-/** Entries read ahead from which on no more are taken over. */
+/** Entries read ahead from which on no more are taken over, and their characters. */
 const readyMax = 1_000
+const readyCharsMax = 4_000_000
+/** What `take` gives at once, in characters; the last entry may go beyond it. */
+const takeCharsMax = 4_000_000
+/** What is asked of all partitions at a time, in characters, by the size of the entries that came before. */
+const askedCharsMax = 4_000_000
 /** Fewest entries asked of a partition at a time. */
 const readMin = 50
 
@@ -50,7 +56,7 @@ export class EventConsumer {
   #leases!: Leases
   #readers: PartitionReader[] = []
   /** In hand and not yet asked for. */
-  #ready: QueuedEvent[] = []
+  readonly #ready = new ReadyEntries()
   /** Partitions of which Redis may hold entries for us that we don't know of. */
   readonly #unsure = new Set<number>()
   /** Partitions whose group is missing and can't be made. */
@@ -58,6 +64,8 @@ export class EventConsumer {
   #wake: () => void = () => undefined
   /** Entries to ask of a partition; 0 while nobody waits for any. */
   #wanted = 0
+  /** How large entries are, in characters: an average in which the latest count most. */
+  #entryChars = 4_096
   #timer: NodeJS.Timeout | undefined
   #tending: Promise<void> | undefined
   /** The partition that is tended next. */
@@ -82,7 +90,7 @@ export class EventConsumer {
     const gauge = (name: string, help: string, read: () => number | Promise<number>) =>
       observedGauge(metrics, `${prefix}_queue_${name}`, help, read)
     gauge('waiting', 'Events in the queue, those in hand included.', () => this.waiting())
-    gauge('in_hand', 'Events taken and not yet done.', () => this.#leases.size - this.#ready.length)
+    gauge('in_hand', 'Events taken and not yet done.', () => this.#leases.size - this.#ready.size)
     gauge('append_only', '1 when Redis writes an append-only file, 0 when its restart loses the queue.', () =>
       this.#connection.appendOnly === false ? 0 : 1,
     )
@@ -107,16 +115,16 @@ export class EventConsumer {
   }
 
   /**
-   * Up to `max` events: those that were read ahead, else the first that come within `waitMs`; none when none came or
+   * Up to `max` events, fewer when they are large: those that were read ahead, else the first that come within `waitMs`; none when none came or
    * Redis is away. One call at a time.
    */
   async take(max: number, waitMs: number): Promise<QueuedEvent[]> {
     const deadline = performance.now() + waitMs
-    while (this.#ready.length === 0 && !this.#isClosed) {
+    while (this.#ready.size === 0 && !this.#isClosed) {
       const restMs = deadline - performance.now()
       if (restMs <= 0) break
       const woken = new Promise<void>(resolve => (this.#wake = resolve))
-      this.#wanted = Math.min(max, Math.max(readMin, Math.ceil(max / this.#connection.partitions)))
+      this.#wanted = this.#entriesToAsk(max)
       this.#startReaders()
       const timer = setTimeout(this.#wake, restMs)
       await woken
@@ -125,18 +133,24 @@ export class EventConsumer {
       // What other partitions answered meanwhile is worth a turn of the event loop.
       await new Promise(setImmediate)
     }
-    const events = this.#ready.splice(0, max)
+    const events = this.#ready.take(max, takeCharsMax)
     if (this.#isBehind) this.#tend()
     this.#takenTotal.inc(events.length)
     this.#unreadableTotal.inc(events.reduce((sum, { event }) => sum + (event === undefined ? 1 : 0), 0))
     return events
   }
 
+  #entriesToAsk(max: number): number {
+    const { partitions } = this.#connection
+    const fitting = Math.floor(askedCharsMax / partitions / this.#entryChars)
+    return Math.max(1, Math.min(max, fitting, Math.max(readMin, Math.ceil(max / partitions))))
+  }
+
   /**
    * Removes entries from the queue.
    * @throws Error when Redis did not confirm it; doing it again does no harm
    */
-  async done(entries: readonly QueuedEvent[]): Promise<void> {
+  async done(entries: readonly Pick<QueuedEvent, 'partition' | 'entryId'>[]): Promise<void> {
     const byPartition = new Map<number, string[]>()
     for (const { partition, entryId } of entries) {
       const ids = byPartition.get(partition)
@@ -205,7 +219,7 @@ export class EventConsumer {
         new PartitionReader({
           ...this.#options,
           onEntries: (partition, entries) => this.#arrived(partition, entries),
-          onIdle: reader => reader.start(this.#wanted),
+          onIdle: reader => this.#startReader(reader),
           onLost: partition => {
             this.#unsure.add(partition)
             this.#tend()
@@ -223,22 +237,37 @@ export class EventConsumer {
     }
     for (const partition of all) this.#unsure.add(partition)
     this.#tend()
-    if (this.#wanted > 0) this.#startReaders()
+    this.#startReaders()
   }
 
   #startReaders(): void {
-    if (!this.#connection.isUsable) return
-    for (const reader of this.#readers) reader.start(this.#wanted)
+    for (const reader of this.#readers) this.#startReader(reader)
     if (this.#unsure.size > 0) this.#tend()
   }
 
+  /** Has a reader read, but where entries that are in hand already are yet to be found and read: else those pile up. */
+  #startReader(reader: PartitionReader): void {
+    if (this.#wanted === 0 || !this.#connection.isUsable) return
+    const isBehind = (partition: number) => this.#unsure.has(partition) || this.#leases.unread(partition) > 0
+    reader.start(
+      this.#wanted,
+      reader.partitions.filter(partition => !isBehind(partition)),
+    )
+  }
+
   #arrived(partition: number, entries: readonly EntryReply[]): void {
-    for (const entry of entries) {
-      // Found on the other way already, see `recoverOwn`.
-      if (this.#leases.has(partition, entry[0])) continue
-      this.#leases.add(partition, entry[0])
-      this.#ready.push(readEntry(partition, entry, 1))
+    // Some may have been found on the other way already, see `recoverOwn`.
+    const fresh = entries.filter(([id]) => !this.#leases.has(partition, id))
+    for (const [id] of fresh) this.#leases.add(partition, id)
+    this.#add(fresh.map(entry => readEntry(partition, entry, false)))
+  }
+
+  #add(entries: readonly QueuedEvent[]): void {
+    if (entries.length > 0) {
+      const chars = entries.reduce((sum, { chars }) => sum + chars, 0)
+      this.#entryChars += (chars / entries.length - this.#entryChars) / 4
     }
+    this.#ready.add(entries)
     this.#wake()
   }
 
@@ -249,45 +278,49 @@ export class EventConsumer {
       .catch((error: unknown) => {
         this.#options.log.warn({ reason: redisReason(error) }, 'tending the leases of the queue failed, trying again')
       })
-      .finally(() => (this.#tending = undefined))
+      .finally(() => {
+        this.#tending = undefined
+        for (const reader of this.#readers) this.#startReader(reader)
+      })
   }
 
   async #tendAll(): Promise<void> {
     await this.#leases.renew()
-    this.#ready = this.#ready.filter(({ partition, entryId }) => this.#leases.has(partition, entryId))
+    this.#ready.keep(({ partition, entryId }) => this.#leases.has(partition, entryId))
     const { partitions } = this.#connection
     this.#isBehind = false
-    for (let count = 0; count < partitions; count++) {
+    const failures: unknown[] = []
+    for (let count = 0; count < partitions && this.#connection.isUsable; count++) {
       const partition = this.#tendNext % partitions
       try {
-        if (this.#unsure.has(partition)) {
-          this.#unsure.delete(partition)
-          await this.#leases.recoverOwn(partition, events => this.#tookOver(events))
-        }
-        for (let isThrough = false; !isThrough;) {
-          // Not more than somebody asks for: what is in hand here is out of reach of others. `take` comes back to it.
-          this.#isBehind = this.#ready.length >= readyMax
-          if (this.#isBehind || this.#isClosed) return
-          const part = await this.#leases.takeOver(partition)
-          this.#tookOver(part.events)
-          isThrough = part.isThrough
-        }
+        if (!(await this.#catchUp(partition))) break
       } catch (error) {
-        if (!isNoGroup(error)) {
+        if (isNoGroup(error)) await this.#createGroup(partition)
+        else {
+          // Others must not wait for one that can't be read.
           this.#unsure.add(partition)
-          throw error
+          failures.push(error)
         }
-        await this.#createGroup(partition)
       }
       this.#tendNext = (partition + 1) % partitions
     }
+    if (failures.length > 0) throw failures[0]
   }
 
-  #tookOver(events: readonly QueuedEvent[]): void {
-    if (events.length === 0) return
-    this.#takenOverTotal.inc(events.length)
-    this.#ready.push(...events)
-    this.#wake()
+  /** @returns false when there is no room for all that is in hand, or can be taken over */
+  async #catchUp(partition: number): Promise<boolean> {
+    if (this.#unsure.delete(partition)) await this.#leases.recoverOwn(partition)
+    for (let isThrough = false; ;) {
+      // Not more than somebody asks for: what is in hand here is out of reach of others. `take` comes back to it.
+      this.#isBehind = this.#ready.size >= readyMax || this.#ready.chars >= readyCharsMax
+      if (this.#isBehind || this.#isClosed) return false
+      if (this.#leases.unread(partition) > 0) {
+        const events = await this.#leases.readNext(partition)
+        this.#takenOverTotal.inc(events.length)
+        this.#add(events)
+      } else if (isThrough) return true
+      else isThrough = await this.#leases.takeOver(partition)
+    }
   }
 
   async #createGroup(partition: number): Promise<void> {

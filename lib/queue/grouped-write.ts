@@ -5,12 +5,10 @@
  * Where scripts are forbidden (ACL, renamed command) the same is done with a pipeline, which may stop half-way.
  */
 import type { Redis } from 'ioredis'
+import { ranScript } from './ran-script.ts'
 
 const appendScript = `local id for i = 1, #ARGV do id = redis.call('XADD', KEYS[1], '*', 'e', ARGV[i]) end return id`
 const storeScript = `for i = 1, #KEYS do redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1]) end return #KEYS`
-
-/** Connections on which scripts have been refused. */
-const scriptless = new WeakSet<Redis>()
 
 /**
  * Appends entries to the stream of a partition, each as its field `e`; nothing is ever trimmed.
@@ -40,24 +38,6 @@ export async function setWithExpiry(
   const pipeline = redis.pipeline()
   for (const [index, key] of keys.entries()) pipeline.set(key, values[index]!, 'EX', ttlSeconds)
   repliesOf(await pipeline.exec())
-}
-
-/** What a script returned; undefined where scripts are forbidden. */
-async function ranScript(
-  redis: Redis,
-  script: string,
-  keys: readonly string[],
-  values: readonly string[],
-): Promise<{ readonly value: unknown } | undefined> {
-  if (scriptless.has(redis)) return undefined
-  try {
-    // EVAL, not EVALSHA: the text is short, and a server that was replaced does not know the script.
-    return { value: await redis.eval(script, keys.length, ...keys, ...values) }
-  } catch (error) {
-    if (!/^(?:NOPERM|ERR unknown command)/.test((error as Error).message)) throw error
-    scriptless.add(redis)
-    return undefined
-  }
 }
 
 /**

@@ -4,10 +4,13 @@
  */
 import { consumerGroup, partitionKeys } from './partition.ts'
 import type { PartitionedRedis } from './partitioned-redis.ts'
-import { readEntry, type EntryReply, type QueuedEvent } from './queue-entry.ts'
+import { readEntry, type QueuedEvent } from './queue-entry.ts'
+import { readEntries } from './read-entries.ts'
 
 /** Longest wait for the answer to a command, in milliseconds. */
 export const commandMs = 2_000
+/** The same for one that reads entries, of which one may be very large. */
+const readMs = 4_500
 /** Entries that one command names at most. */
 export const idsMax = 500
 
@@ -17,6 +20,8 @@ export class Leases {
   readonly #leaseMs: number
   /** Entry ids by partition. */
   readonly #inHand = new Map<number, Set<string>>()
+  /** By partition, those in hand whose contents are not read yet. */
+  readonly #unread = new Map<number, string[]>()
   /** By partition, how far `takeOver` has looked. */
   readonly #cursors = new Map<number, string>()
   /** Since when all that is in hand is certainly ours. */
@@ -28,11 +33,17 @@ export class Leases {
     this.#leaseMs = leaseMs
   }
 
-  /** How many entries are in hand. */
+  /** How many entries are in hand and read. */
   get size(): number {
     let sum = 0
     for (const ids of this.#inHand.values()) sum += ids.size
+    for (const ids of this.#unread.values()) sum -= ids.length
     return sum
+  }
+
+  /** How many entries of a partition are in hand and wait for `readNext`. */
+  unread(partition: number): number {
+    return this.#unread.get(partition)?.length ?? 0
   }
 
   has(partition: number, entryId: string): boolean {
@@ -73,89 +84,90 @@ export class Leases {
     for (const [partition, ids] of this.#inHand) {
       await this.#claim(partition, [...ids], ['IDLE', this.#leaseMs])
       ids.clear()
+      this.#unread.delete(partition)
     }
   }
 
   /**
    * Looks through a part of what consumers of a partition have in hand and takes what has not been renewed for longer
-   * than the lease; that is in hand here then. The next call goes on behind that part.
-   * @returns what was taken, and whether all has been looked through
+   * than the lease; that is in hand here then, to be read. The next call goes on behind that part.
+   * @returns whether all has been looked through
    * @throws Error when Redis does not answer, or has no such group
    */
-  async takeOver(partition: number): Promise<{ readonly events: QueuedEvent[]; readonly isThrough: boolean }> {
+  async takeOver(partition: number): Promise<boolean> {
     const { events } = partitionKeys(partition)
     const { redis } = this.#connection
     const from = this.#cursors.get(partition) ?? '0-0'
-    const [next, entries] = (await this.#connection.answer(
-      redis.xautoclaim(events, consumerGroup, this.#consumer, this.#leaseMs, from, 'COUNT', idsMax),
+    const [next, ids] = (await this.#connection.answer(
+      redis.xautoclaim(events, consumerGroup, this.#consumer, this.#leaseMs, from, 'COUNT', idsMax, 'JUSTID'),
       commandMs,
-    )) as [cursor: string, entries: (EntryReply | null)[]]
+    )) as [cursor: string, ids: string[]]
     this.#cursors.set(partition, next)
-    const found = entries.filter(entry => entry !== null)
-    return { events: await this.#receive(partition, found), isThrough: next === '0-0' }
+    this.#toRead(partition, ids)
+    return next === '0-0'
   }
 
   /**
-   * What Redis holds for this consumer and it does not know of, because an answer was lost or it had the same name in a
-   * former life. They are in hand then.
-   * @throws Error when Redis does not answer, or has no such group; what was found before that was handed over
+   * Finds what Redis holds for this consumer and it does not know of, because an answer was lost or it had the same name in
+   * a former life. It is in hand then, to be read.
+   * @throws Error when Redis does not answer, or has no such group
    */
-  async recoverOwn(partition: number, onFound: (events: readonly QueuedEvent[]) => void): Promise<void> {
+  async recoverOwn(partition: number): Promise<void> {
+    this.#toRead(partition, await this.#pendingOwn(partition))
+  }
+
+  /**
+   * Reads the next of those entries: some of them, so that the answer has a bounded size.
+   * @throws Error when Redis does not answer
+   */
+  async readNext(partition: number): Promise<QueuedEvent[]> {
+    const { redis } = this.#connection
     const { events } = partitionKeys(partition)
-    for (let after = '0'; ;) {
-      const reply = (await this.#connection.answer(
-        this.#connection.redis.xreadgroup(
-          'GROUP',
-          consumerGroup,
-          this.#consumer,
-          'COUNT',
-          idsMax,
-          'STREAMS',
-          events,
-          after,
-        ),
-        commandMs,
-      )) as [key: string, entries: EntryReply[]][] | null
-      const entries = reply?.[0]?.[1] ?? []
-      onFound(await this.#receive(partition, entries))
-      const last = entries.at(-1)
-      if (!last) return
-      after = last[0]
+    const unread = this.#unread.get(partition) ?? []
+    const ids = unread.slice(0, idsMax)
+    const [first] = ids
+    if (first === undefined) return []
+    const entries = await this.#connection.answer(readEntries(redis, events, ids), readMs)
+    const deleted = entries.filter(([, fields]) => fields === null).map(([id]) => id)
+    if (deleted.length > 0) await this.#connection.answer(redis.xack(events, consumerGroup, ...deleted), commandMs)
+    for (const id of deleted) this.delete(partition, id)
+    unread.splice(0, entries.length)
+    return entries.filter(([, fields]) => fields !== null).map(entry => readEntry(partition, entry, true))
+  }
+
+  #toRead(partition: number, ids: readonly string[]): void {
+    const unread = this.#unread.get(partition) ?? []
+    this.#unread.set(partition, unread)
+    for (const id of ids) {
+      if (this.has(partition, id)) continue
+      this.add(partition, id)
+      unread.push(id)
     }
   }
 
-  /** Takes entries in hand that were given to a consumer before. */
-  async #receive(partition: number, entries: readonly EntryReply[]): Promise<QueuedEvent[]> {
-    const { redis } = this.#connection
-    const { events } = partitionKeys(partition)
-    const deleted = entries.filter(([, fields]) => fields === null).map(([id]) => id)
-    if (deleted.length > 0) await this.#connection.answer(redis.xack(events, consumerGroup, ...deleted), commandMs)
-    const fresh = entries.filter(([id, fields]) => fields !== null && !this.has(partition, id))
-    const first = fresh[0]
-    const last = fresh.at(-1)
-    if (!first || !last) return []
-    for (const [id] of fresh) this.add(partition, id)
-    const pending = (await this.#connection
-      .answer(redis.xpending(events, consumerGroup, first[0], last[0], 2 * idsMax, this.#consumer), commandMs)
-      .catch(() => [])) as [id: string, consumer: string, idleMs: number, deliveries: number][]
-    const deliveries = new Map(pending.map(([id, , , count]) => [id, count]))
-    return fresh.map(entry => readEntry(partition, entry, deliveries.get(entry[0]) ?? 2))
+  async #forgetLost(partition: number, ids: Set<string>): Promise<void> {
+    const ours = new Set(await this.#pendingOwn(partition))
+    for (const id of ids) if (!ours.has(id)) ids.delete(id)
+    this.#unread.set(
+      partition,
+      (this.#unread.get(partition) ?? []).filter(id => ids.has(id)),
+    )
   }
 
-  async #forgetLost(partition: number, ids: Set<string>): Promise<void> {
+  /** The ids of all that Redis holds for this consumer. */
+  async #pendingOwn(partition: number): Promise<string[]> {
     const { events } = partitionKeys(partition)
-    const ours = new Set<string>()
+    const ids: string[] = []
     for (let from = '-'; ;) {
       const pending = (await this.#connection.answer(
         this.#connection.redis.xpending(events, consumerGroup, from, '+', 2 * idsMax, this.#consumer),
         commandMs,
       )) as [id: string][]
-      for (const [id] of pending) ours.add(id)
+      for (const [id] of pending) ids.push(id)
       const last = pending.at(-1)
-      if (!last || pending.length < 2 * idsMax) break
+      if (!last || pending.length < 2 * idsMax) return ids
       from = `(${last[0]}`
     }
-    for (const id of ids) if (!ours.has(id)) ids.delete(id)
   }
 
   async #claim(partition: number, ids: readonly string[], options: readonly (string | number)[]): Promise<void> {

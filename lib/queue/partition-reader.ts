@@ -21,6 +21,8 @@ const sharedBlockMs = 100
 const graceMs = 2_000
 /** Pause after a failure, in milliseconds. */
 const pauseMs = 100
+/** Most that is received before an answer is done with, in bytes. Entries may be as large as Redis lets them be. */
+const answerBytesMax = 8_000_000
 
 export interface PartitionReaderOptions extends RedisHooks {
   readonly redisUrl: string
@@ -40,6 +42,8 @@ export class PartitionReader {
   partitions: readonly number[] = []
   readonly #redis: Redis
   readonly #options: PartitionReaderOptions
+  /** Bytes received since the reading began. */
+  #received = 0
   #turn = 0
   #reading: Promise<void> | undefined
   #isClosed = false
@@ -47,12 +51,16 @@ export class PartitionReader {
   constructor(options: PartitionReaderOptions) {
     this.#options = options
     this.#redis = connectRedis(options.redisUrl, 'consumer', options)
+    this.#redis.on('connect', () => this.#redis.stream.on('data', (bytes: Buffer) => this.#count(bytes.length)))
   }
 
-  /** Begins to read, up to `max` entries a partition, unless it does already. Ends at the first entries or after `blockMs`. */
-  start(max: number): void {
-    if (max === 0 || this.#isClosed || this.#reading || this.partitions.length === 0) return
-    this.#reading = this.#read(max).finally(() => {
+  /**
+   * Begins to read some of its partitions, up to `max` entries of each, unless it does already. Ends at the first entries or
+   * after `blockMs`.
+   */
+  start(max: number, partitions: readonly number[]): void {
+    if (this.#isClosed || this.#reading || partitions.length === 0) return
+    this.#reading = this.#read(max, partitions).finally(() => {
       this.#reading = undefined
       if (!this.#isClosed) this.#options.onIdle(this)
     })
@@ -65,16 +73,23 @@ export class PartitionReader {
     this.#redis.disconnect()
   }
 
-  async #read(max: number): Promise<void> {
+  async #read(max: number, partitions: readonly number[]): Promise<void> {
     await this.#ready()
-    if (this.partitions.length === 1) {
-      await this.#readPartition(this.partitions[0]!, max, blockMs)
+    this.#received = 0
+    if (partitions.length === 1) {
+      await this.#readPartition(partitions[0]!, max, blockMs)
       return
     }
-    const found = await Promise.all(this.partitions.map(partition => this.#readPartition(partition, max)))
+    const found = await Promise.all(partitions.map(partition => this.#readPartition(partition, max)))
     if (found.some(Boolean)) return
-    this.#turn = (this.#turn + 1) % this.partitions.length
-    await this.#readPartition(this.partitions[this.#turn]!, max, sharedBlockMs)
+    this.#turn = (this.#turn + 1) % partitions.length
+    await this.#readPartition(partitions[this.#turn]!, max, sharedBlockMs)
+  }
+
+  /** Cuts an answer that is too large: what Redis counts as given is found and read in parts, see `Leases`. */
+  #count(bytes: number): void {
+    this.#received += bytes
+    if (this.#received > answerBytesMax) reconnect(this.#redis, `an answer of more than ${answerBytesMax} bytes`)
   }
 
   /** Waits a moment for the connection, which may just be being made. */

@@ -81,6 +81,56 @@ describe('the queue', () => {
     assert.equal(await consumer.waiting(), 0)
   })
 
+  for (const scripts of ['allowed', 'forbidden']) {
+    it(`hands out large entries a few at a time, of what no event is as large as the beginning; scripts ${scripts}`, async () => {
+      await redis.client.acl('SETUSER', 'scriptless', 'on', '>secret', '~mta:*', '+@all', '-@scripting')
+      const url = scripts === 'allowed' ? redis.url : redis.url.replace('//', '//scriptless:secret@')
+      const stream = 'mta:{1}:events'
+      const large = Array.from({ length: 20 }, () => ({ ...newEvent(), url: 'x'.repeat(900_000) }))
+      for (const event of large) await redis.client.xadd(stream, '*', 'e', JSON.stringify(event))
+      await redis.client.xadd(stream, '*', 'e', 'ж'.repeat(9_000_000))
+      await redis.client.xadd(stream, '*', 'no event', 'y'.repeat(9_000_000))
+      // Given to a consumer that never asks for them, as when it died.
+      const leaseMs = 300
+      const dead = await openConsumer(hooks(url), 'dead', leaseMs)
+      await redis.client.xreadgroup('GROUP', 'feeder', 'dead', 'COUNT', 12, 'STREAMS', stream, '>')
+      await dead.close()
+      const consumer = await openConsumer(hooks(url), 'heir', leaseMs)
+      const came: QueuedEvent[] = []
+      await until('all entries', async () => {
+        const entries = await consumer.take(1_000, 100)
+        assert.ok(entries.reduce((sum, { raw }) => sum + raw.length, 0) < 5_000_000)
+        came.push(...entries)
+        await finish(consumer, entries)
+        return came.length >= 22
+      })
+      const ids = came.flatMap(({ event }) => event?.id ?? [])
+      assert.deepEqual(ids.toSorted(), large.map(({ id }) => id).toSorted())
+      const others = came.filter(({ event }) => event === undefined)
+      assert.deepEqual(new Set(others.map(({ raw }) => raw.slice(0, 2))), new Set(['жж', 'no']))
+      for (const { raw, fault } of others) {
+        assert.ok(raw.length <= 1_000)
+        assert.match(fault ?? '', /at most 1048576 (?:characters )?are read|its first field is not e/)
+      }
+      assert.equal(await consumer.waiting(), 0)
+    })
+  }
+
+  it('reads the other partitions while one can not be read', async () => {
+    const ours = hooks(redis.url)
+    await redis.client.del('mta:{0}:events')
+    await redis.client.set('mta:{0}:events', 'somebody put something else there')
+    try {
+      const consumer = await openConsumer(ours, 'patient')
+      const event = newEvent()
+      await redis.client.xadd('mta:{3}:events', '*', 'e', JSON.stringify(event))
+      await expectAll(consumer, new Map([[event.id, event]]))
+      assert.ok(ours.lines.some(line => line.includes('WRONGTYPE')))
+    } finally {
+      await redis.client.del('mta:{0}:events')
+    }
+  })
+
   it('gives what a consumer had in hand when it was closed to another at once', async () => {
     const { safe, push } = await openProducer(hooks(redis.url))
     await Promise.all(Array.from({ length: 200 }, () => push()))

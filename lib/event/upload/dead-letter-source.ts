@@ -102,7 +102,7 @@ export class DeadLetterSource implements EventSource {
 
 /** Undefined for an empty line. */
 function sourceEntry({ bytes, isWhole }: Line, line: number): SourceEntry | undefined {
-  const place = { partition: -1, entryId: String(line), deliveries: 1 }
+  const place = { partition: -1, entryId: String(line), isRepeat: false }
   if (!isWhole) {
     const fault = `a line of more than ${lineBytesMax} bytes`
     return { ...place, event: undefined, fault, raw: bytes.toString('utf8', 0, excerptBytes) }

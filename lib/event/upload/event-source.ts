@@ -10,8 +10,8 @@ export interface SourceEntry {
   /** Why it can't. */
   readonly fault?: string
   readonly raw: string
-  /** How often it was handed out, this time included. */
-  readonly deliveries: number
+  /** Whether it was handed out before, to this or another feeder. */
+  readonly isRepeat: boolean
 }
 
 export interface EventSource {

@@ -51,11 +51,10 @@ export class FeederMeter {
     return { ...this.#totals, held: this.#held() }
   }
 
-  /** @param deliveries how often it was handed out, this time included */
-  taken(deliveries: number): void {
+  taken(isRepeat: boolean): void {
     this.#totals.taken += 1
     this.#taken.inc()
-    if (deliveries > 1) this.#repeated.inc()
+    if (isRepeat) this.#repeated.inc()
   }
 
   uploaded(events: number): void {

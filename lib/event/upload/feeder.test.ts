@@ -50,7 +50,7 @@ function setUp(world: World) {
   const metrics = new Registry()
   const queue = new Map<string, SourceEntry>()
   const untaken: SourceEntry[] = world.events.map((event, n) => {
-    const entry = { partition: 0, entryId: String(n), event, raw: JSON.stringify(event), deliveries: 1 }
+    const entry = { partition: 0, entryId: String(n), event, raw: JSON.stringify(event), isRepeat: false }
     queue.set(entry.entryId, entry)
     return entry
   })

@@ -53,6 +53,8 @@ export interface FeederOptions {
 /** An event between queue and destination. */
 export interface HeldEvent extends OutgoingEvent {
   readonly entry: SourceEntry
+  /** Size of the text that was queued, about. */
+  readonly keptBytes: number
 }
 
 interface Dead {
@@ -215,7 +217,7 @@ export class Feeder {
     const dead: Dead[] = []
     for (const entry of entries) {
       if (!this.#held.add(entry)) continue
-      this.#meter.taken(entry.deliveries)
+      this.#meter.taken(entry.isRepeat)
       const { event, fault } = entry
       if (event === undefined) dead.push({ entry, reason: `not readable as an event: ${fault}`, kind: 'unreadable' })
       else if (now - event.at > eventAgeMsMax) dead.push({ entry, reason: this.#tooOld(), kind: 'too-old' })
@@ -240,10 +242,11 @@ export class Feeder {
         continue
       }
       if (record === undefined) this.#meter.withoutRecord()
-      const { partition, entryId, raw, deliveries } = entry
+      const { partition, entryId, raw, isRepeat } = entry
       // The parsed event is not needed any more; tens of thousands may be held.
-      const slim: SourceEntry = { partition, entryId, event: undefined, raw, deliveries }
-      const held: HeldEvent = { entry: slim, line, bytes: Buffer.byteLength(line), at: event.at, id: event.id }
+      const slim: SourceEntry = { partition, entryId, event: undefined, raw, isRepeat }
+      const { at, id } = event
+      const held: HeldEvent = { entry: slim, line, bytes: Buffer.byteLength(line), keptBytes: raw.length, at, id }
       const urgent = now - event.at > limits.eventAgeMsMax - urgentMs
       const full = (urgent ? this.#urgent : this.#filling).add(held, elapsedMs)
       if (full) this.#ready.push(full)

@@ -4,8 +4,9 @@ import type { MessageRecord } from '../../record/record.ts'
 import type { EnrichedEntry, ReadableEntry, RecordSource } from './event-source.ts'
 import type { Clock } from './upload-gate.ts'
 
-/** Events that wait at once; further ones go without a record. */
+/** Events that wait at once, and the characters of their texts; further ones go without a record. */
 const waitingMax = 50_000
+const waitingCharsMax = 32_000_000
 /** How often records are asked for again. */
 export const recordRetryMs = 2_000
 /** Messages asked for in one round trip. */
@@ -22,6 +23,7 @@ export class RecordRoom {
   readonly #isUrgent: (event: TrackingEvent, nowMs: number) => boolean
   readonly #clock: Clock
   #waiting: Waiting[] = []
+  #waitingChars = 0
   #askedAt = -Infinity
 
   /**
@@ -62,15 +64,24 @@ export class RecordRoom {
     if (this.#waiting.length === 0 || elapsedMs - this.#askedAt < recordRetryMs) return []
     this.#askedAt = elapsedMs
     const before = this.#waiting
-    this.#waiting = []
+    this.#empty()
     return this.#sort(before, elapsedMs)
   }
 
   /** Empties the room. */
   leave(): ReadableEntry[] {
     const all = this.#waiting
-    this.#waiting = []
+    this.#empty()
     return all
+  }
+
+  #empty(): void {
+    this.#waiting = []
+    this.#waitingChars = 0
+  }
+
+  get #isFull(): boolean {
+    return this.#waiting.length >= waitingMax || this.#waitingChars >= waitingCharsMax
   }
 
   async #sort(entries: readonly Waiting[], elapsedMs: number): Promise<EnrichedEntry[]> {
@@ -81,9 +92,12 @@ export class RecordRoom {
       for (const waiting of part) {
         const { entry, event, untilMs } = waiting
         const record = records?.get(event.messageId)
-        const goes = isComplete(event, record) || elapsedMs >= untilMs || this.#waiting.length >= waitingMax
+        const goes = isComplete(event, record) || elapsedMs >= untilMs || this.#isFull
         if (goes) going.push({ entry, event, record })
-        else this.#waiting.push(waiting)
+        else {
+          this.#waiting.push(waiting)
+          this.#waitingChars += entry.raw.length
+        }
       }
     }
     return going
