@@ -20,7 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   event: [],
   link: ['event', 'record', 'durable'],
   record: ['queue', 'process', 'text'],
-  queue: ['event', 'durable', 'process', 'network'],
+  queue: ['event', 'durable', 'process', 'network', 'text'],
   // A message on its way through.
   'message/mime': [],
   'message/html': [],
