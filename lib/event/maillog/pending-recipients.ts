@@ -1,11 +1,13 @@
 /**
  * The recipients that wait for another attempt, each with its last result: an expiry names none of them. There may be
- * hundreds of thousands, so they are bytes outside of the heap: a header of numbers, then the texts as UTF-8, one after the
- * other. Those of one message form a list; the message keeps the number of the first.
+ * hundreds of thousands, so they are bytes outside of the heap: a header of numbers, then the addresses as UTF-8, one after
+ * the other. What is said of them is said of many alike and shared. Those of one message form a list; the message keeps
+ * the number of the first.
  */
 import { randomInt } from 'node:crypto'
 import { ByteBlocks } from './byte-blocks.ts'
 import { HashIndex } from './hash-index.ts'
+import { SharedTexts } from './shared-texts.ts'
 
 /** The last failed attempt for a recipient that is still to be delivered. */
 export interface Pending {
@@ -28,29 +30,34 @@ const at = {
   hash: 8,
   slot: 12,
   reportedAtMs: 16,
-  /** Lengths of `to`, `origTo`, `relay` in UTF-16 units, as the texts are cut after they were decoded. */
+  /** Length of `to` in UTF-16 units, as the addresses are cut after they were decoded. */
   toLength: 24,
-  origToLength: 28,
-  relayLength: 32,
-  /** Bytes of all texts. */
-  textBytes: 36,
+  /** Bytes of both addresses. */
+  textBytes: 28,
+  /** Shared texts: `dsn relay`, and the description with the recipient taken out. */
+  hop: 32,
+  description: 36,
   code: 40,
-  dsnLength: 42,
-  flags: 43,
+  flags: 42,
 } as const
-const headerBytes = 44
+const headerBytes = 43
 const softBit = 1
 const origToBit = 2
+const namesToBit = 4
+/** Stands for the recipient in a description that names it; no description that holds it is shared so. */
+const recipientMark = '\0'
 
 export class PendingRecipients {
   readonly #blocks: ByteBlocks
   readonly #index = new HashIndex()
+  readonly #texts: SharedTexts
   readonly #seed = randomInt(2 ** 32)
   #size = 0
 
   /** @param bytesMax most that all of them may take; at least a MiB */
   constructor(bytesMax: number) {
     this.#blocks = new ByteBlocks(Math.max(bytesMax, 1 << 20))
+    this.#texts = new SharedTexts(this.#blocks)
   }
 
   /** Recipients of all messages. */
@@ -64,7 +71,7 @@ export class PendingRecipients {
     for (let place = this.#index.first(hash); place !== -1; place = this.#index.next(place, hash)) {
       const number = this.#index.valueAt(place)
       if (this.#u32(number, at.slot) !== slot) continue
-      const found = this.get(number)
+      const found = this.#addresses(number)
       if (found.to === to && found.origTo === origTo) return number
     }
     return 0
@@ -73,21 +80,19 @@ export class PendingRecipients {
   get(number: number): Pending {
     const page = this.#blocks.page(number)
     const base = this.#blocks.offset(number)
-    const from = base + headerBytes
-    const texts = page.toString('utf8', from, from + page.readUInt32LE(base + at.textBytes))
-    const origToFrom = page.readUInt32LE(base + at.toLength)
-    const relayFrom = origToFrom + page.readUInt32LE(base + at.origToLength)
-    const dsnFrom = relayFrom + page.readUInt32LE(base + at.relayLength)
-    const descriptionFrom = dsnFrom + page[base + at.dsnLength]!
-    const flags = page[base + at.flags]!
+    const { to, origTo } = this.#addresses(number)
+    const hop = this.#texts.get(page.readUInt32LE(base + at.hop))
+    const dsnEnd = hop.indexOf(' ')
+    const said = this.#texts.get(page.readUInt32LE(base + at.description))
     const code = page.readUInt16LE(base + at.code)
+    const flags = page[base + at.flags]!
     return {
-      to: texts.slice(0, origToFrom),
-      origTo: (flags & origToBit) === 0 ? undefined : texts.slice(origToFrom, relayFrom),
-      relay: texts.slice(relayFrom, dsnFrom),
-      dsn: texts.slice(dsnFrom, descriptionFrom),
+      to,
+      origTo,
+      relay: hop.slice(dsnEnd + 1),
+      dsn: hop.slice(0, dsnEnd),
       code: code === 0 ? undefined : code,
-      description: texts.slice(descriptionFrom),
+      description: (flags & namesToBit) === 0 ? said : said.split(recipientMark).join(to),
       reportedAtMs: page.readDoubleLE(base + at.reportedAtMs),
       softReported: (flags & softBit) !== 0,
     }
@@ -99,10 +104,19 @@ export class PendingRecipients {
    * @returns the first of the list from now on; undefined when there is no room for it
    */
   add(slot: number, first: number, pending: Pending): number | undefined {
-    const { to, origTo, relay, dsn } = pending
-    const texts = `${to}${origTo ?? ''}${relay}${dsn}${pending.description}`
-    const textBytes = Buffer.byteLength(texts)
-    if (!this.#blocks.hasRoom(headerBytes + textBytes)) return undefined
+    const { to, origTo, relay, dsn, description, code, reportedAtMs, softReported } = pending
+    const addresses = `${to}${origTo ?? ''}`
+    const textBytes = Buffer.byteLength(addresses)
+    const hop = this.#texts.take(`${dsn} ${relay}`)
+    if (hop === undefined) return undefined
+    // Most servers repeat whom they mean: without it they say the same to all.
+    const namesTo = to !== '' && description.includes(to) && !description.includes(recipientMark)
+    const said = this.#texts.take(namesTo ? description.split(to).join(recipientMark) : description)
+    if (said === undefined || !this.#blocks.hasRoom(headerBytes + textBytes)) {
+      this.#texts.giveBack(hop)
+      if (said !== undefined) this.#texts.giveBack(said)
+      return undefined
+    }
     const number = this.#blocks.take(headerBytes + textBytes)
     const hash = this.#hashOf(slot, to, origTo)
     const page = this.#blocks.page(number)
@@ -111,15 +125,15 @@ export class PendingRecipients {
     page.writeUInt32LE(0, base + at.previous)
     page.writeUInt32LE(hash, base + at.hash)
     page.writeUInt32LE(slot, base + at.slot)
-    page.writeDoubleLE(pending.reportedAtMs, base + at.reportedAtMs)
+    page.writeDoubleLE(reportedAtMs, base + at.reportedAtMs)
     page.writeUInt32LE(to.length, base + at.toLength)
-    page.writeUInt32LE(origTo?.length ?? 0, base + at.origToLength)
-    page.writeUInt32LE(relay.length, base + at.relayLength)
     page.writeUInt32LE(textBytes, base + at.textBytes)
-    page.writeUInt16LE(pending.code ?? 0, base + at.code)
-    page[base + at.dsnLength] = dsn.length
-    page[base + at.flags] = (pending.softReported ? softBit : 0) | (origTo === undefined ? 0 : origToBit)
-    page.write(texts, base + headerBytes)
+    page.writeUInt32LE(hop, base + at.hop)
+    page.writeUInt32LE(said, base + at.description)
+    page.writeUInt16LE(code ?? 0, base + at.code)
+    page[base + at.flags] =
+      (softReported ? softBit : 0) | (origTo === undefined ? 0 : origToBit) | (namesTo ? namesToBit : 0)
+    page.write(addresses, base + headerBytes)
     if (first !== 0) this.#setU32(first, at.previous, number)
     this.#index.add(hash, number)
     this.#size++
@@ -152,8 +166,20 @@ export class PendingRecipients {
     return found.toReversed()
   }
 
+  #addresses(number: number): Pick<Pending, 'to' | 'origTo'> {
+    const page = this.#blocks.page(number)
+    const base = this.#blocks.offset(number)
+    const from = base + headerBytes
+    const texts = page.toString('utf8', from, from + page.readUInt32LE(base + at.textBytes))
+    const toEnd = page.readUInt32LE(base + at.toLength)
+    const hasOrigTo = (page[base + at.flags]! & origToBit) !== 0
+    return { to: texts.slice(0, toEnd), origTo: hasOrigTo ? texts.slice(toEnd) : undefined }
+  }
+
   #giveBack(number: number): void {
     this.#index.remove(this.#u32(number, at.hash), number)
+    this.#texts.giveBack(this.#u32(number, at.hop))
+    this.#texts.giveBack(this.#u32(number, at.description))
     this.#blocks.giveBack(number, headerBytes + this.#u32(number, at.textBytes))
     this.#size--
   }

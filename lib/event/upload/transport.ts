@@ -1,7 +1,17 @@
 /** HTTP requests of the uploader: kept-open connections, HTTP/1.1 or 2, proxies from the environment, hard time limits. */
+import { createRequire } from 'node:module'
 import { gunzipSync } from 'node:zlib'
-import { Agent, EnvHttpProxyAgent, request, type Dispatcher } from 'undici'
+import type { Agent, Dispatcher, EnvHttpProxyAgent } from 'undici'
 import { answerBytesDefault, type HttpAnswer } from './answer.ts'
+
+/** Parts of undici: four fifths of it (fetch, mocks, caches, WebSocket) would be 5 MB of memory that nobody uses here. */
+const part = createRequire(import.meta.url)
+const AgentPart = part('undici/lib/dispatcher/agent') as typeof Agent
+/** What `undici.request` makes of its arguments. */
+const request = part('undici/lib/api/api-request') as (
+  this: Dispatcher,
+  options: Dispatcher.RequestOptions,
+) => Promise<Dispatcher.ResponseData>
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST'
@@ -28,6 +38,10 @@ export interface TransportOptions {
   readonly connectionsMax?: number
 }
 
+function proxyAgentPart(): typeof EnvHttpProxyAgent {
+  return part('undici/lib/dispatcher/env-http-proxy-agent') as typeof EnvHttpProxyAgent
+}
+
 /** Whether the environment names a proxy (`HTTP_PROXY`, `HTTPS_PROXY`, in either case). */
 function proxyWanted(env: Readonly<Record<string, string | undefined>>): boolean {
   return ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'].some(name => (env[name] ?? '') !== '')
@@ -46,14 +60,16 @@ export function openTransport(options: TransportOptions = {}, env = process.env)
     // One request at a time on an HTTP/1.1 connection: pipelined batches would share one fate.
     pipelining: 1,
   }
-  const dispatcher: Dispatcher = proxyWanted(env) ? new EnvHttpProxyAgent(limits) : new Agent(limits)
+  const dispatcher: Dispatcher = proxyWanted(env) ? new (proxyAgentPart())(limits) : new AgentPart(limits)
   let closed: Promise<void> | undefined
   return {
     send: async ({ method, url, headers, body, answerBytesMax = answerBytesDefault }, signal) => {
       const deadline = AbortSignal.timeout(timeoutMs)
       try {
-        const response = await request(url, {
-          dispatcher,
+        const { origin, pathname, search } = new URL(url)
+        const response = await request.call(dispatcher, {
+          origin,
+          path: pathname + search,
           method,
           headers,
           ...(body && { body }),
