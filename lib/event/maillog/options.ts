@@ -37,6 +37,8 @@ export const agentOptions = {
   endpoint: option(endpoint, {
     help: 'Where events are posted to.',
     default: 'https://events.sendpost.io/api/v1/tpsp/custom-smtp/events',
+    // What is refused may hold a password.
+    secret: true,
   }),
   'log-path': option(listOf(path), {
     help: 'The log: a file, several or globs, separated by commas; "-" is standard input, "journald" follows the systemd journal.',

@@ -91,10 +91,22 @@ test('PowerMtaLog reads each source by its own header, also after it was written
     assert.equal(log.read(`b,from@x,to@x,${uuid}`, true, 0, 'other.csv'), 'orphan')
   }
   assert.deepEqual(found, ['to@x', 'to@x', 'to@x', 'to@x'])
-  // As earlier versions wrote it.
   assert.doesNotThrow(() =>
     new PowerMtaLog(hooks).restore(['[["type",0],["rcpt",1]]', '[]', '["a.csv",[["type",1e9]]]']),
   )
+})
+test('PowerMtaLog takes up what earlier versions wrote of a header that names columns twice', () => {
+  const found: string[] = []
+  const log = new PowerMtaLog({ report: ({ recipient }) => found.push(recipient), suppressed: () => undefined })
+  // Of `type,rcpt,rcvSourceIp,rcvSourceIp,jobId,type,rcpt`.
+  log.restore(['["acct.csv",[["type",0],["rcpt",1],["rcvsourceip",2],["jobid",4]]]'])
+  const again = new PowerMtaLog({ report: ({ recipient }) => found.push(recipient), suppressed: () => undefined })
+  assert.equal(log.read(`d,a@x,,,${uuid},,`, true, 0, 'acct.csv'), 'event')
+  assert.equal(log.read(`d,b@x,,,${uuid}`, true, 0, 'acct.csv'), 'malformed')
+  again.restore([...log.save()])
+  assert.equal(again.read(`d,c@x,,,${uuid},,`, true, 0, 'acct.csv'), 'event')
+  assert.equal(again.read(`d,d@x,,,${uuid},,,`, true, 0, 'acct.csv'), 'malformed')
+  assert.deepEqual(found, ['a@x', 'c@x'])
 })
 test('PowerMtaLog counts what has no UUID, is cut, of another header, or no record', () => {
   const verdicts: [string, LineVerdict][] = [

@@ -49,6 +49,8 @@ export class PowerMtaLog implements DeliveryLog {
   readonly #hooks: DeliveryLogHooks
   /** Of each source, by its last header. */
   readonly #columns = new Map<string, AccountingColumns>()
+  /** Of which an earlier version wrote down the header without what stood in it twice: there may have been more columns. */
+  readonly #incomplete = new Set<string>()
   #withoutUuid = 0
 
   constructor(hooks: DeliveryLogHooks) {
@@ -60,9 +62,11 @@ export class PowerMtaLog implements DeliveryLog {
     if (!row) return 'unparsed'
     if (isHeaderRow(row)) {
       if (!whole) return 'malformed'
+      this.#incomplete.delete(source)
       this.#setColumns(source, row)
       return 'correlation'
     }
+    if (this.#incomplete.has(source)) this.#complete(source, row.length)
     const columns = this.#columns.get(source)
     const type = columns?.type(row) ?? row[0]?.toLowerCase() ?? ''
     if (!isRecordType(type)) return 'unparsed'
@@ -79,6 +83,13 @@ export class PowerMtaLog implements DeliveryLog {
     if (first !== undefined && this.#columns.size >= sourcesMax && !this.#columns.has(source))
       this.#columns.delete(first)
     this.#columns.set(source, new AccountingColumns(names))
+  }
+
+  /** A record has as many fields as its header. */
+  #complete(source: string, columns: number): void {
+    const { names } = this.#columns.get(source) ?? { names: [] }
+    if (columns > names.length && columns <= columnsMax)
+      this.#setColumns(source, [...names, ...Array.from({ length: columns - names.length }, () => '')])
   }
 
   #record(type: OutcomeType, row: readonly string[], columns: AccountingColumns): LineVerdict {
@@ -122,23 +133,28 @@ export class PowerMtaLog implements DeliveryLog {
   }
 
   save(): Iterable<string> {
-    return Array.from(this.#columns, ([source, { names }]) =>
-      JSON.stringify([source, names.map((name, place) => [name, place])]),
-    )
+    return Array.from(this.#columns, ([source, { names }]) => JSON.stringify([source, names]))
   }
 
-  /** The earliest versions did not say of which source the columns are: the next header does. */
+  /**
+   * Earlier versions wrote the place beside each name, without names that stood there before; the earliest did not say of
+   * which source the columns are: the next header does.
+   */
   restore(lines: Iterable<string>): void {
     for (const line of lines) {
-      const [source, places] = JSON.parse(line) as [unknown, [string, number][]]
+      const [source, columns] = JSON.parse(line) as [unknown, readonly (string | [string, number])[]]
       if (typeof source !== 'string') continue
-      const names = Array.from({ length: columnsMax }, () => '')
-      let columns = 0
-      for (const [name, place] of places) {
-        names[place] = name
-        columns = Math.max(columns, place + 1)
-      }
-      if (columns <= columnsMax) this.#setColumns(source, names.slice(0, columns))
+      const isComplete = columns.every(column => typeof column === 'string')
+      const names = isComplete ? columns : namesByPlace(columns as readonly [string, number][])
+      if (names.length > columnsMax) continue
+      this.#setColumns(source, names)
+      if (!isComplete) this.#incomplete.add(source)
     }
   }
+}
+
+function namesByPlace(places: readonly [string, number][]): readonly string[] {
+  const names: string[] = []
+  for (const [name, place] of places) if (place <= columnsMax) names[place] = name
+  return Array.from(names, name => name ?? '')
 }
