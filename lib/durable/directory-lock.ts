@@ -9,7 +9,7 @@
 import { readlink, rm, symlink, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeFolder } from '../process/make-folder.ts'
-import { identify } from '../process/process-identity.ts'
+import { identify, isAlive as isProcessAlive } from '../process/process-identity.ts'
 import { StartError } from '../process/start-error.ts'
 
 /** A live process has the folder. */
@@ -110,18 +110,17 @@ async function removeStale(path: string, stale: Owner): Promise<void> {
 function isAlive({ pid, started }: Owner, path: string): boolean {
   if (!Number.isSafeInteger(pid) || pid <= 0) return false
   if (pid === process.pid) return held.has(path)
-  let isOurs = true
+  return started === unknown || startTime() === unknown ? isThere(pid) : isProcessAlive({ pid, started })
+}
+
+/** All that can be told without /proc: whether any process has that number. */
+function isThere(pid: number): boolean {
   try {
     process.kill(pid, 0)
+    return true
   } catch (error) {
-    // Somebody else's process; anything else means that there is none.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
-    isOurs = false
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
-  const now = identify(pid)
-  if (now) return started === unknown || now.started === started
-  // One that has ended and that nobody has asked about yet is as good as gone. Where /proc hides it, it may be alive.
-  return !isOurs || startTime() === unknown
 }
 
 /** When this process started, with the boot's id. */

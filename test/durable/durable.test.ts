@@ -1,6 +1,7 @@
 /** Durable things with real files and real processes that are killed. */
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { chown, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, describe, it } from 'node:test'
@@ -130,6 +131,30 @@ describe('lockDirectory', () => {
     await until('it to have ended', async () => /\) Z /.test(await readFile(`/proc/${pid}/stat`, 'latin1')))
     await (await lockDirectory(dir)).release()
     await parent.stop()
+  })
+
+  it("takes over from another user's process that has ended, though nobody asked about it yet", async context => {
+    if (process.getuid?.() !== 0) {
+      context.skip('needs root')
+      return
+    }
+    const parent = await startProcess('sh', ['-c', 'sleep 1000 & echo $!; exec sleep 1000'])
+    context.after(() => parent.stop())
+    const pid = Number(await until('the number', () => /^\d+\n/.exec(parent.output.stdout)?.[0]))
+    await mkdir(dir)
+    await symlink(`${pid} ${identify(pid)!.started}`, join(dir, 'lock'))
+    for (const path of [join(dir, '..'), dir]) await chown(path, 65_534, 65_534)
+    const lockAsNobody = () => {
+      const module = new URL('../../lib/durable/directory-lock.ts', import.meta.url).href
+      const source = `import { lockDirectory } from '${module}'
+        await lockDirectory('${dir}').then(lock => lock.release()).then(() => console.log('mine'), error => console.log(error.name))`
+      const node = [process.execPath, '--input-type=module', '-e', source]
+      return spawnSync('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', ...node], { encoding: 'utf8' })
+    }
+    assert.notEqual(lockAsNobody().stdout, 'mine\n')
+    process.kill(pid, 'SIGKILL')
+    await until('it to have ended', async () => /\) Z /.test(await readFile(`/proc/${pid}/stat`, 'latin1')))
+    assert.equal(lockAsNobody().stdout, 'mine\n')
   })
 
   it('takes over at once where another died during a take-over', async () => {
