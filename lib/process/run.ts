@@ -11,6 +11,7 @@
 import { readFileSync } from 'node:fs'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { CommonOptions } from './common-options.ts'
+import { measureEventLoopLag, neverMs } from './event-loop-lag.ts'
 import { Health } from './health.ts'
 import { openLog, type Logger } from './log.ts'
 import { formatHostPort, type OptionTable, type Settings } from './option.ts'
@@ -132,7 +133,8 @@ export async function run<Table extends OptionTable>(
     if (at) {
       // Its HTTP server is half of the time that a process takes to start.
       const { serveMetrics } = await import('./metrics-server.ts')
-      collectDefaultMetrics({ register: metrics })
+      collectDefaultMetrics({ register: metrics, eventLoopMonitoringPrecision: neverMs })
+      measureEventLoopLag(metrics)
       metricsServer = await listening(at, () => serveMetrics(at, metrics, health), 'metrics-hostport')
     }
     const running = await program.start({
