@@ -1,7 +1,8 @@
 /** HTTP requests of the uploader: kept-open connections, HTTP/1.1 or 2, proxies from the environment, hard time limits. */
 import { createRequire } from 'node:module'
 import { gunzipSync } from 'node:zlib'
-import type { Agent, Dispatcher, EnvHttpProxyAgent } from 'undici'
+import type undici from 'undici'
+import type { Agent, Dispatcher } from 'undici'
 import { answerBytesDefault, type HttpAnswer } from './answer.ts'
 
 /** Parts of undici: four fifths of it (fetch, mocks, caches, WebSocket) would be 5 MB of memory that nobody uses here. */
@@ -38,8 +39,10 @@ export interface TransportOptions {
   readonly connectionsMax?: number
 }
 
-function proxyAgentPart(): typeof EnvHttpProxyAgent {
-  return part('undici/lib/dispatcher/env-http-proxy-agent') as typeof EnvHttpProxyAgent
+/** Needs all of undici. */
+function proxyAgent(limits: Agent.Options): Dispatcher {
+  const { EnvHttpProxyAgent } = part('undici') as typeof undici
+  return new EnvHttpProxyAgent(limits)
 }
 
 /** Whether the environment names a proxy (`HTTP_PROXY`, `HTTPS_PROXY`, in either case). */
@@ -60,7 +63,7 @@ export function openTransport(options: TransportOptions = {}, env = process.env)
     // One request at a time on an HTTP/1.1 connection: pipelined batches would share one fate.
     pipelining: 1,
   }
-  const dispatcher: Dispatcher = proxyWanted(env) ? new (proxyAgentPart())(limits) : new AgentPart(limits)
+  const dispatcher = proxyWanted(env) ? proxyAgent(limits) : new AgentPart(limits)
   let closed: Promise<void> | undefined
   return {
     send: async ({ method, url, headers, body, answerBytesMax = answerBytesDefault }, signal) => {
