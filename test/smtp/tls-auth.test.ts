@@ -191,6 +191,15 @@ describe('TLS towards the upstream', () => {
     assert.match(await deliver(), /^250 /)
   })
 
+  test('the reason of a TLS failure is told in words', async () => {
+    const troubles: (string | undefined)[] = []
+    await start({ upstreamTls: 'implicit', onUpstream: trouble => troubles.push(trouble) })
+    const client = await Peer.connect(rig.port)
+    await client.reply()
+    assert.match(await client.ask('EHLO client.test'), /^421 4\.3\.2 /)
+    assert.deepEqual(troubles, ['TLS: wrong version number'])
+  })
+
   test('what the upstream said in plain text behind its answer to STARTTLS is forgotten', async () => {
     await start({ upstreamTls: 'required', insecure: true })
     offerTls()

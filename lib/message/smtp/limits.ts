@@ -39,7 +39,7 @@ export interface RelayLimits {
   readonly authFailuresPerAddressMax: number
   /** Wait before a failed AUTH is answered. */
   readonly authFailureDelayMs: number
-  /** Until connected, greeted and secured. Passed: 421 4.3.2 to EHLO, 451 4.4.1 to MAIL. */
+  /** Until connected; and from then on until greeted and secured. Passed: 421 4.3.2 to EHLO, 451 4.4.1 to MAIL. */
   readonly upstreamConnectMs: number
   /** Reply to MAIL, RCPT, RSET and AUTH (RFC 5321 section 4.5.3.2). Passed: 451 4.4.2. */
   readonly upstreamReplyMs: number

@@ -1,7 +1,7 @@
 /**
- * One connection to the upstream MTA. nodemailer opens and secures it (address selection, implicit TLS, STARTTLS with
- * everything said in plain text forgotten); from then on this class owns the socket and speaks SMTP step by step, which
- * nodemailer's `send` of a whole envelope can't.
+ * One connection to the upstream MTA. nodemailer secures it (implicit TLS, STARTTLS with everything said in plain text
+ * forgotten) and says EHLO; from then on this class owns the socket and speaks SMTP step by step, which nodemailer's
+ * `send` of a whole envelope can't.
  */
 import type { Socket } from 'node:net'
 import SMTPConnection from 'nodemailer/lib/smtp-connection'
@@ -275,11 +275,13 @@ interface Opened {
 }
 
 /**
- * Connects, reads the greeting, secures the connection as asked, and says EHLO.
+ * Reads the greeting, secures the connection as asked, and says EHLO.
+ * @param connection just opened
  * @param ownToken the word in our own greeting by which we know ourselves
  * @throws {UpstreamUnavailable}
  */
 export async function openUpstream(
+  connection: Socket,
   to: UpstreamAddress,
   ownToken: string,
   limits: RelayLimits,
@@ -287,8 +289,8 @@ export async function openUpstream(
   tellTrouble: (reason: string) => void,
 ): Promise<UpstreamConnection> {
   const opener = new SMTPConnection({
+    connection,
     host: to.host,
-    port: to.port,
     name: to.name,
     secure: to.tls === 'implicit',
     ignoreTLS: to.tls === 'none',
@@ -299,7 +301,6 @@ export async function openUpstream(
     socketTimeout: limits.upstreamConnectMs,
     socketCloseTimeout: 0,
     maxResponseSize: 64 * 1024,
-    allowInternalNetworkInterfaces: true,
     logger: false,
     tls: {
       minVersion: 'TLSv1.2',
@@ -320,7 +321,7 @@ export async function openUpstream(
       reject(new UpstreamUnavailable('it is this wrapper itself: --out-hostport leads back to --in-hostport'))
     }
     const fail = (error: Error & { response?: string | undefined }) => {
-      const said = error.response ? `it answered ${error.response.slice(0, 3)}` : error.message
+      const said = error.response ? `it answered ${error.response.slice(0, 3)}` : withoutInternals(error.message)
       reject(new UpstreamUnavailable(said))
     }
     opener.once('error', fail)
@@ -345,4 +346,10 @@ export async function openUpstream(
   const ehlo = String(opener.lastServerResponse)
   const lines = ehlo.split('\n').map(line => line.slice(4))
   return new UpstreamConnection(socket, lines, opener.secure, deadlines, tellTrouble)
+}
+
+/** Of what OpenSSL says, `0A00010B:SSL routines:tls_validate_record_header:wrong version number:../deps/…`, the words. */
+function withoutInternals(message: string): string {
+  const words = /SSL routines:[^:]*:([^:]+)/.exec(message)?.[1]
+  return words === undefined ? message : `TLS: ${words}`
 }

@@ -2,6 +2,7 @@
 import type { Deadlines, Timed } from './deadlines.ts'
 import type { RelayLimits } from './limits.ts'
 import { openUpstream, type UpstreamAddress, type UpstreamConnection } from './upstream-connection.ts'
+import { UpstreamHost } from './upstream-host.ts'
 
 export interface UpstreamHooks {
   /** Tells how an attempt to connect went; undefined when it went well. */
@@ -21,6 +22,7 @@ const refusalsMax = 5
 
 export class UpstreamPool implements Timed {
   readonly #address: UpstreamAddress
+  readonly #host: UpstreamHost
   readonly #limits: RelayLimits
   readonly #deadlines: Deadlines
   readonly #hooks: UpstreamHooks
@@ -39,6 +41,7 @@ export class UpstreamPool implements Timed {
     hooks: UpstreamHooks,
   ) {
     this.#address = address
+    this.#host = new UpstreamHost(address.host, address.port)
     this.#limits = limits
     this.#deadlines = deadlines
     this.#ownToken = ownToken
@@ -127,7 +130,8 @@ export class UpstreamPool implements Timed {
     let connection
     try {
       const { lost } = this.#hooks
-      connection = await openUpstream(this.#address, this.#ownToken, this.#limits, this.#deadlines, lost)
+      const socket = await this.#host.connect(this.#limits.upstreamConnectMs)
+      connection = await openUpstream(socket, this.#address, this.#ownToken, this.#limits, this.#deadlines, lost)
     } catch (error) {
       this.#probeAt = performance.now() + probeMs
       this.#hooks.connected((error as Error).message)
