@@ -56,7 +56,8 @@ test(
       const requests = agent.endpoint.requests.length
       agent.endpoint.answer = () => (agent.endpoint.requests.length === requests + 1 ? { status: 503 } : undefined)
       appendFileSync(agent.logPath, deliveryLines(written++))
-      await until('the refusal', () => agent.endpoint.requests.length > requests)
+      // Told by the clock that was set before.
+      await until('the refusal', () => running.output.stdout.split('"upload failed, kept"').length === written / 2 + 1)
       setClock(offset.startsWith('-') ? '+0' : '-2h')
       await until('the next try', () => missing(agent.endpoint, written).length === 0, 2_000 + lateMsMax)
       const [refused, again] = agent.endpoint.requests.slice(requests)
