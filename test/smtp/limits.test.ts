@@ -159,6 +159,8 @@ describe('limits', () => {
       const client = await greeted()
       assert.match(await client.ask('AUTH PLAIN'), /^334/)
       assert.match(await client.ask('A'.repeat(bytes - 1)), reply, String(bytes))
+      // Clients send a token with the command when they have one.
+      assert.match(await (await greeted()).ask(`auth PLAIN ${'A'.repeat(bytes - 12)}`), reply, String(bytes))
     }
   })
 

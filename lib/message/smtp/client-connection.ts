@@ -157,7 +157,7 @@ export class ClientConnection implements SessionChannel, Timed {
         else this.#session.tooSoon()
       },
       tooLong: () => this.#session.lineTooLong(),
-      lineBytesMax: () => this.#session.lineBytesMax,
+      lineBytesMax: first => this.#session.lineBytesMax(first),
       ended: () => this.#session.inputEnded(),
       hold: () => this.#socket.pause(),
       flow: () => this.#socket.resume(),

@@ -55,10 +55,11 @@ export class ClientSession {
     if (conversation) this.#conversation = new ClientConversation((from, text) => conversation(channel.id, from, text))
   }
 
-  /** Longest line that is read now, in bytes. */
-  get lineBytesMax(): number {
+  /** Longest line that is read now, in bytes. AUTH alone begins with an A; it may bring a token. */
+  lineBytesMax(first: number): number {
     const { limits } = this.#relay.context
-    return this.#identity.exchanging ? limits.authLineBytesMax : limits.commandBytesMax
+    const isAuth = this.#identity.exchanging || first === 0x41 || first === 0x61
+    return isAuth ? limits.authLineBytesMax : limits.commandBytesMax
   }
 
   greet(): void {

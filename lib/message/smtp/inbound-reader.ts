@@ -14,8 +14,8 @@ export interface InboundHooks {
   readonly command: (line: Buffer, next: () => void) => void
   /** The line is longer than allowed; nothing more will be read. */
   readonly tooLong: () => void
-  /** Longest line now. */
-  readonly lineBytesMax: () => number
+  /** Longest line now that begins with this byte. */
+  readonly lineBytesMax: (first: number) => number
   /** The client says no more, and what it said was handled. */
   readonly ended: () => void
   /** Enough is waiting: no more, please, until `flow`. */
@@ -134,7 +134,7 @@ export class InboundReader {
 
   #readCommand(): void {
     const end = this.#chunk.indexOf(10, this.#at)
-    const limit = this.#hooks.lineBytesMax()
+    const limit = this.#hooks.lineBytesMax(this.#chunk[this.#at] ?? 0)
     if ((end === -1 ? this.#chunk.length : end) - this.#at > limit) {
       this.close()
       this.#hooks.tooLong()

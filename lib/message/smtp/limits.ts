@@ -12,7 +12,7 @@ export interface RelayLimits {
   readonly receivedFieldsMax: number
   /** Command line. Passed: 500 5.5.2 and the end of the connection. */
   readonly commandBytesMax: number
-  /** Line of an AUTH exchange (tokens are long). Passed: as above. */
+  /** AUTH itself and each line of its exchange (tokens are long). Passed: as above. */
   readonly authLineBytesMax: number
   /** Time without a command. Passed: 421 4.4.2. */
   readonly idleMs: number
