@@ -280,6 +280,31 @@ test('--events makes delivery events, the same when a file is read twice', async
   )
 })
 
+test('events that a killed replay left on disk are finished by the next start, whatever it is for', async () => {
+  const columns = 'type,timeLogged,orig,rcpt,header_x-sp-message-id'
+  const file = join(rig.dir, 'acct.csv')
+  const lines = range(0, 50).map(i => `b,1178807903,a@b,c@d,${messageId(i)}`)
+  await writeFile(file, [columns, ...lines, ''].join('\r\n'))
+  const replays = async () => (await readdir(rig.spillDir)).filter(name => name.startsWith('events-replay'))
+  for (const next of [[], [`--infile=${file}`]]) {
+    await rig.redis.kill('SIGKILL')
+    const port = await freePort()
+    const etl = await rig.start(['--events', `--infile=${file}`, `--metrics-hostport=127.0.0.1:${port}`])
+    await until('all events on disk', async () => {
+      const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+      return metrics.includes(`\nacct_etl_spill_events ${lines.length}\n`)
+    })
+    etl.kill('SIGKILL')
+    await etl.exited
+    await rig.redis.restart()
+    await rig.redis.client.flushall()
+    const heir = await rig.start(next)
+    await until('all events', async () => new Set((await rig.events()).map(({ id }) => id)).size === lines.length)
+    await until('the folder to be removed', async () => (await replays()).length === 0)
+    await (next.length > 0 ? heir.exited : heir.stop())
+  }
+})
+
 test('two on one spill folder: the second waits for the first', async () => {
   const first = await rig.start()
   await write(first, `${header}\n${delivered(0, 1)}`)

@@ -4,7 +4,9 @@ import { open, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { Registry } from 'prom-client'
 import { SegmentLog } from '../../durable/segment-log.ts'
+import { Health } from '../../process/health.ts'
 import { type ProcessContext, type Running } from '../../process/run.ts'
 import { StartError } from '../../process/start-error.ts'
 import { EventProducer } from '../../queue/event-producer.ts'
@@ -13,6 +15,7 @@ import { RecordStore } from '../../record/record-store.ts'
 import type { DeliveryEvent } from '../event.ts'
 import { AccountingLoader } from './accounting-loader.ts'
 import { AccountingMeter } from './accounting-meter.ts'
+import { finishReplays, replayFolder } from './left-replays.ts'
 import { HeaderMemory } from './header-memory.ts'
 import { setHeapEconomy } from './heap-economy.ts'
 import { readInput } from './input.ts'
@@ -36,32 +39,25 @@ const dropRetryMs = 500
 export async function startAcctEtl(context: Context): Promise<Running> {
   const { settings, log, health, metrics, stopping } = context
   const { redisUrl, partitions, infile, spillDir } = settings
+  const queue = { redisUrl, partitions, log, health, metrics, prefix: 'acct_etl', confirmedBytesMax }
   const input = await openInput(infile)
   // A file can be read again: nothing of it need be kept elsewhere, and a pipe's process may be using the folder.
   const spill = infile === undefined ? await openSpill(context) : undefined
-  const records = await RecordStore.open({
-    redisUrl,
-    partitions,
-    log,
-    health,
-    metrics,
-    prefix: 'acct_etl',
-    confirmedBytesMax,
-  })
-  const eventsDir = join(spillDir, infile === undefined ? 'events' : `events-replay-${process.pid}`)
+  const records = await RecordStore.open(queue)
+  const eventsDir = infile === undefined ? join(spillDir, 'events') : replayFolder(spillDir)
+  const spillBytesMax = settings.spillMaxBytes
   const producer = settings.events
-    ? await EventProducer.open({
-        redisUrl,
-        partitions,
-        spillDir: eventsDir,
-        spillBytesMax: settings.spillMaxBytes,
-        confirmedBytesMax,
-        log,
-        health,
-        metrics,
-        prefix: 'acct_etl',
-      })
+    ? await EventProducer.open({ ...queue, spillDir: eventsDir, spillBytesMax })
     : undefined
+  const ending = new AbortController()
+  const finishing = finishReplays(
+    spillDir,
+    // Its figures are not those of this process.
+    dir =>
+      EventProducer.open({ ...queue, spillDir: dir, spillBytesMax, health: new Health(), metrics: new Registry() }),
+    AbortSignal.any([stopping, ending.signal]),
+    log,
+  )
   const ttlSeconds = settings.ttlDays * 86_400
   const sink = new RecordSink({
     store: entries => records.putMany('accounting', entries, ttlSeconds),
@@ -108,12 +104,15 @@ export async function startAcctEtl(context: Context): Promise<Running> {
     while (!stopping.aborted && performance.now() < deadline && !isDrained()) {
       await new Promise(resolve => setTimeout(resolve, 50))
     }
+    if (infile !== undefined) await finishing
   }
   return {
     done: drained(),
     close: async () => {
       // That the input could not be read to its end is told already; what came before is stored all the same.
       await loaded.catch(() => undefined)
+      ending.abort()
+      await finishing
       await sink.close()
       await sink.keep(records.mayBeLost())
       await producer?.close()
