@@ -123,7 +123,7 @@ export class ConfirmedEvents {
       }
       const isPut = await Promise.all(
         some.map(async group => {
-          const puts = await Promise.all(entriesOf(group).map(entry => this.#spill.put(entry, () => undefined)))
+          const puts = await Promise.all(entriesOf(group).map(entry => this.#put(entry)))
           count += puts.filter(Boolean).length
           return !puts.includes(false)
         }),
@@ -134,6 +134,16 @@ export class ConfirmedEvents {
     this.#requeuedTotal.inc(count)
     if (count > 0) this.#log.warn({ events: count }, 'Redis died and may have lost events: they are queued again')
     return left
+  }
+
+  /**
+   * @returns whether it is safe on disk. A disk that hangs is as good as one that is full, for all that is pushed waits
+   *   until this is done; what it keeps in the end all the same comes twice.
+   */
+  #put(entry: string): Promise<boolean> {
+    return new Promise(resolve => {
+      void this.#spill.put(entry, () => resolve(false)).then(resolve)
+    })
   }
 
   /** @throws Error when Redis did not take all; those stay in memory */

@@ -36,6 +36,8 @@ export interface EventProducerOptions {
   readonly queueLengthMax?: number
   /** Bytes of events kept in memory in case that Redis loses what it has just confirmed. 32 MB. */
   readonly confirmedBytesMax?: number
+  /** Whoever pushes keeps an event that was dropped and pushes it again: it is not lost, nor counted. False. */
+  readonly isRetried?: boolean
   readonly log: Logger
   readonly health: Health
   readonly metrics: Registry
@@ -280,7 +282,7 @@ export class EventProducer {
       .put(json, () => settleOnce('dropped'))
       .then(isSafe => {
         const outcome = isSafe ? 'spilled' : 'dropped'
-        this.#pushedTotal.inc({ outcome })
+        if (isSafe || this.#options.isRetried !== true) this.#pushedTotal.inc({ outcome })
         settleOnce(outcome)
       })
   }

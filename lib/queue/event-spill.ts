@@ -15,6 +15,8 @@ export interface EventSpillOptions {
   readonly dir: string
   /** Most that it may take on disk. */
   readonly bytesMax: number
+  /** What finds no place on disk either is not lost, for whoever has it tries again. */
+  readonly isRetried?: boolean
   readonly log: Logger
   readonly health: Health
   readonly metrics: Registry
@@ -44,6 +46,8 @@ export class EventSpill {
   /** Appends under way. */
   readonly #appending = new Set<Promise<unknown>>()
   #isBroken = false
+  /** An append took longer than anybody waits, and none has succeeded since. */
+  #isHanging = false
   #isUnreadable = false
   readonly #drainedTotal: Counter
   readonly #unreadableTotal: Counter
@@ -87,15 +91,21 @@ export class EventSpill {
 
   /**
    * Puts an event on disk. Never rejects.
-   * @param onImpatience told when the disk hangs: whoever pushed must not wait for it, though the event may still be kept
+   * @param onImpatience told when the disk hangs, at once where others have found out: whoever pushed must not wait for it,
+   *   though the event may still be kept
    * @returns whether it is safe there
    */
   async put(json: string, onImpatience: () => void): Promise<boolean> {
-    const impatient = setTimeout(onImpatience, spillMsMax)
+    const giveUp = () => {
+      this.#isHanging = true
+      onImpatience()
+    }
+    const impatient = setTimeout(giveUp, this.#isHanging ? 0 : spillMsMax)
     const appending = this.#segments.append(Buffer.from(json))
     this.#appending.add(appending)
     try {
       await appending
+      this.#isHanging = false
       this.#setBroken(undefined)
       return true
     } catch (error) {
@@ -141,9 +151,10 @@ export class EventSpill {
   #setBroken(reason: string | undefined): void {
     if (this.#isBroken === (reason !== undefined)) return
     this.#isBroken = reason !== undefined
-    const { log, health } = this.#options
-    if (reason) log.error({ reason }, 'events are lost: Redis does not take them and they could not be kept on disk')
-    health.set('spill', reason && `events are lost, for they can't be kept on disk: ${reason}`)
+    const { log, health, isRetried = false } = this.#options
+    const fate = isRetried ? 'events are held back' : 'events are lost'
+    if (reason) log.error({ reason }, `${fate}: Redis does not take them and they could not be kept on disk`)
+    health.set('spill', reason && `${fate}, for they can't be kept on disk: ${reason}`)
   }
 
   #setUnreadable(reason: string | undefined): void {

@@ -33,7 +33,8 @@ const answerMs = 2_000
  * Those of the groups that are not in Redis and that nobody has taken out of it either. What is kept of what a run of Redis
  * did is always a beginning of it, so that the last that is there tells of all before. Only where others have appended
  * since, while all of these had been taken out already, is it not to be told, nor where XINFO or XRANGE is forbidden: then
- * they count as lost.
+ * they count as lost. A new master whose clock is behind by more than the failover took, and to which others have pushed
+ * since, gives ids among those that are lost: what is below them counts as kept (docs/queue.md).
  * @param groups appended to `stream` by this process, oldest first, all to the same run of Redis, which has ended
  * @throws Error when Redis does not answer
  */

@@ -181,6 +181,19 @@ describe('the queue, when Redis fails', () => {
     assert.deepEqual(told, ['dropped'])
   })
 
+  it('counts none as dropped that is pushed again, and calls none lost', async () => {
+    await redis.kill('SIGKILL')
+    const ours = hooks(redis.url)
+    const { producer, outcomes, push } = await openProducer(ours, { spillBytesMax: 10_000, isRetried: true })
+    await until('an event to be dropped', async () => (await push()) === 'dropped')
+    assert.match(ours.health.report().reasons['spill'] ?? '', /^events are held back.*has reached its 10000 bytes/)
+    assert.equal(await metric(ours.metrics, 'test_events_pushed_total'), outcomes.spilled)
+    await redis.restart()
+    await until('the queue to take it', async () => (await push()) === 'queued')
+    await until('all to be drained', () => producer.spilledWaiting === 0)
+    await redis.client.flushall()
+  })
+
   it('drops and says so when Redis is away and the spill is full', async () => {
     await redis.kill('SIGKILL')
     const ours = hooks(redis.url)
@@ -348,6 +361,22 @@ describe('the queue, when Redis dies before it has written what it confirmed', (
     const consumer = await openConsumer(ours)
     await expectAll(consumer, safe)
     await expectConserved(ours.metrics, await consumer.waiting())
+  })
+
+  it('queues again what is missing also while the disk hangs, and takes new events meanwhile', async t => {
+    const ours = hooks(redis.url)
+    const { safe, outcomes, push } = await openProducer(ours)
+    await pushMany(push, 400)
+    assert.equal(outcomes.queued, 400)
+    const disk = Promise.withResolvers<boolean>()
+    t.mock.method(EventSpill.prototype, 'put', (_: string, onImpatience: () => void) => {
+      setImmediate(onImpatience)
+      return disk.promise
+    })
+    await redis.restartWithout(20_000)
+    await until('an event to be queued', async () => (await push()) === 'queued')
+    await expectAll(await openConsumer(ours), safe)
+    disk.resolve(false)
   })
 
   it('keeps on disk what may be missing, when the process ends while Redis is away', async () => {

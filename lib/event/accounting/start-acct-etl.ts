@@ -47,7 +47,7 @@ export async function startAcctEtl(context: Context): Promise<Running> {
   const eventsDir = infile === undefined ? join(spillDir, 'events') : replayFolder(spillDir)
   const spillBytesMax = settings.spillMaxBytes
   const producer = settings.events
-    ? await EventProducer.open({ ...queue, spillDir: eventsDir, spillBytesMax })
+    ? await EventProducer.open({ ...queue, spillDir: eventsDir, spillBytesMax, isRetried: true })
     : undefined
   const ending = new AbortController()
   const finishing = finishReplays(
