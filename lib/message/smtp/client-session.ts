@@ -210,7 +210,7 @@ export class ClientSession {
     if (this.#outOfStep()) return
     const name = line.toString('latin1', 5).trim()
     // oxlint-disable-next-line no-control-regex -- control characters are what must not pass
-    if (name === '' || name.length > 255 || /[\x00-\x20\x7f-\xff]/.test(name)) {
+    if (name === '' || name.length > 255 || /[\x00-\x1f\x7f]/.test(name)) {
       this.#refuse(localReply(501, '5.5.4', `Syntax: ${verb} hostname`), next)
       return
     }
