@@ -31,7 +31,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'event/powermta': ['event'],
   'event/accounting': ['event', 'event/powermta', 'record', 'queue', 'durable', 'process'],
   'event/upload': ['event', 'record', 'queue', 'durable', 'process', 'network', 'text'],
-  'event/maillog': ['event', 'event/powermta', 'event/upload', 'durable', 'process', 'text'],
+  'event/maillog': ['event', 'event/powermta', 'event/upload', 'durable', 'process', 'network', 'text'],
   // Tools around both.
   linktool: ['message/tracking', 'message/mime', 'message/html', 'event', 'link', 'record', 'durable', 'process'],
   console: ['event', 'durable', 'process', 'network'],

@@ -1,4 +1,5 @@
 /** Where a status line says that the message went. */
+import { NetworkList } from '../../network/network-list.ts'
 
 /** The address in brackets of `HOST[ADDRESS]:PORT`; undefined for `local`, `none`, a pipe's name and the like. */
 export function relayAddress(relay: string): string | undefined {
@@ -7,13 +8,13 @@ export function relayAddress(relay: string): string | undefined {
   return open === -1 || close === -1 ? undefined : relay.slice(open + 1, close)
 }
 
-/** Whether an address can only be this machine or its own network: loopback, private, link-local, or a unix socket. */
+/** Loopback, private (RFC 1918, RFC 4193), shared by a carrier's customers (RFC 6598), link-local. */
+const nearNetworks = NetworkList.of(
+  ...['127.0.0.0/8', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '169.254.0.0/16'],
+  ...['::1', 'fc00::/7', 'fe80::/10'],
+)
+
+/** Whether an address can only be this machine or its own network, or is a unix socket. */
 export function isNearAddress(address: string): boolean {
-  return (
-    /^(?:127\.|10\.|192\.168\.|169\.254\.|172\.(?:1[6-9]|2\d|3[01])\.|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.)/.test(
-      address,
-    ) ||
-    /^(?:::1$|fe[89ab]|f[cd])/i.test(address) ||
-    address.includes('/')
-  )
+  return address.includes('/') || nearNetworks.has(address.replace(/%.*$/s, ''))
 }
