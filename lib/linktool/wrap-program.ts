@@ -1,5 +1,5 @@
 /** `linktool wrap`: what the wrapper would send upstream, for files. */
-import { readdirSync } from 'node:fs'
+import { readdirSync, realpathSync, statSync } from 'node:fs'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { makeFolder } from '../process/make-folder.ts'
@@ -96,14 +96,32 @@ async function wrapFolder(
   }
 }
 
+/** The files of a folder and of those in it, links followed. */
 function filesIn(dir: string): string[] {
   try {
-    return readdirSync(dir, { recursive: true, withFileTypes: true })
-      .filter(entry => !entry.isDirectory())
-      .map(entry => join(entry.parentPath, entry.name))
-      .toSorted()
+    return [...walk(dir, [])].toSorted()
   } catch (error) {
     throw new StartError(`--in-dir ${dir} can't be read (${(error as NodeJS.ErrnoException).code})`)
+  }
+}
+
+/** @param around the folders that it lies in: a link back to one of them would lead in circles */
+function* walk(dir: string, around: readonly string[]): Generator<string> {
+  const real = realpathSync(dir)
+  if (around.includes(real)) return
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    const path = join(dir, entry.name)
+    if (entry.isDirectory() || (entry.isSymbolicLink() && leadsToFolder(path))) yield* walk(path, [...around, real])
+    else yield path
+  }
+}
+
+/** A link that leads nowhere does not: who reads it as a file will tell. */
+function leadsToFolder(link: string): boolean {
+  try {
+    return statSync(link).isDirectory()
+  } catch {
+    return false
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { LinkKeys } from '../../lib/link/keys.ts'
@@ -98,6 +98,28 @@ test('wrap goes through a folder and its subfolders, and keeps names', async () 
   )
   assert.equal(linksIn(readFileSync(join(outDir, 'a', 'b', 'two'), 'latin1')).length, 2)
   assert.ok(readFileSync(join(outDir, 'a', 'sealed.eml'), 'latin1').endsWith(sealed))
+})
+
+test('wrap follows links, but not in circles, and goes on behind those that lead nowhere', async () => {
+  const inDir = join(dir, 'linked')
+  const outDir = join(dir, 'linked-out')
+  mkdirSync(join(inDir, 'a'), { recursive: true })
+  mkdirSync(join(dir, 'elsewhere'))
+  writeFileSync(join(dir, 'elsewhere', 'one.eml'), message)
+  symlinkSync(join(dir, 'elsewhere'), join(inDir, 'b'))
+  symlinkSync('../b/one.eml', join(inDir, 'a', 'two.eml'))
+  symlinkSync('..', join(inDir, 'a', 'up'))
+  symlinkSync('.', join(inDir, 'itself'))
+  symlinkSync('nowhere', join(inDir, 'nowhere'))
+  const { code, stderr } = await linktool(['wrap', '--in-dir', inDir, '--out-dir', outDir, ...tracking])
+  assert.equal(code, 1)
+  assert.match(stderr, /linktool: nowhere: E\w+: .*\nlinktool: messages 2, /)
+  assert.deepEqual(readdirSync(outDir, { recursive: true, encoding: 'utf8' }).toSorted(), [
+    'a',
+    'a/two.eml',
+    'b',
+    'b/one.eml',
+  ])
 })
 
 test('wrap stops when it is asked to while it waits for input', async () => {
