@@ -67,7 +67,16 @@ export function openTransport(options: TransportOptions = {}, env = process.env)
   let closed: Promise<void> | undefined
   return {
     send: async ({ method, url, headers, body, answerBytesMax = answerBytesDefault }, signal) => {
-      const deadline = AbortSignal.timeout(timeoutMs)
+      // A signal of `AbortSignal.timeout` or `any` would live on for the time limit, thousands of them in a busy minute.
+      const given = new AbortController()
+      const abandon = () => given.abort()
+      let isLate = false
+      const timer = setTimeout(() => {
+        isLate = true
+        abandon()
+      }, timeoutMs)
+      if (signal?.aborted) abandon()
+      signal?.addEventListener('abort', abandon, { once: true })
       try {
         const { origin, pathname, search } = new URL(url)
         const response = await request.call(dispatcher, {
@@ -76,7 +85,7 @@ export function openTransport(options: TransportOptions = {}, env = process.env)
           method,
           headers,
           ...(body && { body }),
-          signal: signal ? AbortSignal.any([deadline, signal]) : deadline,
+          signal: given.signal,
         })
         return {
           status: response.statusCode,
@@ -84,7 +93,10 @@ export function openTransport(options: TransportOptions = {}, env = process.env)
           body: text(await beginning(response.body, answerBytesMax), answerBytesMax),
         }
       } catch (error) {
-        throw new Error(deadline.aborted ? `no answer within ${timeoutMs / 1000} s` : failure(error), { cause: error })
+        throw new Error(isLate ? `no answer within ${timeoutMs / 1000} s` : failure(error), { cause: error })
+      } finally {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', abandon)
       }
     },
     close: () => (closed ??= dispatcher.close()),
