@@ -30,7 +30,8 @@ const start = await compiledBefore(async () => {
   ])
   if (asksToInspect(process.argv)) {
     const { startInspection } = await import('../lib/event/maillog/inspect.ts')
-    return () => run({ ...program, options: inspectOptions, operands: '[file...]', start: startInspection })
+    const inspection = { ...program, options: inspectOptions, operands: '[file...]', start: startInspection }
+    return () => run({ ...inspection, logTo: 'stderr' })
   }
   const [{ startAgent, validateAgent }] = await Promise.all([
     import('../lib/event/maillog/start-agent.ts'),

@@ -42,6 +42,30 @@ const forms: Record<string, [string, string]> = {
     `2026-11-21T16:24:03.123456789Z stdout F Nov 21 16:24:03 mx postfix/smtp[7]: ${text}`,
     '2026-11-21T16:24:03.123Z',
   ],
+  'Kubernetes, of a container with rsyslog': [
+    `2026-11-21T16:24:03.123456789Z stderr F 2026-11-21T16:24:02.9+00:00 mx postfix/smtp[7]: ${text}`,
+    '2026-11-21T16:24:03.123Z',
+  ],
+  'docker logs --timestamps': [
+    `2026-11-21T16:24:03.123456789Z Nov 21 16:24:03 mx postfix/smtp[7]: ${text}`,
+    '2026-11-21T16:24:03.123Z',
+  ],
+  'docker logs --timestamps, day padded by a blank': [
+    `2026-11-09T16:24:03.123456789Z Nov  9 16:24:03 mx postfix/smtp[7]: ${text}`,
+    '2026-11-09T16:24:03.123Z',
+  ],
+  'docker logs --timestamps, of a container with rsyslog': [
+    `2026-11-21T16:24:03.5Z 2026-11-21T17:24:02+01:00 mx postfix/smtp[7]: ${text}`,
+    '2026-11-21T16:24:03.500Z',
+  ],
+  'Docker, of a container with rsyslog': [
+    JSON.stringify({
+      log: `2026-11-21T16:24:02.867203+00:00 mx postfix/smtp[7]: ${text}\n`,
+      stream: 'stdout',
+      time: '2026-11-21T16:24:03.5Z',
+    }),
+    '2026-11-21T16:24:03.500Z',
+  ],
   Docker: [
     JSON.stringify({
       log: `Nov 21 16:24:03 mx postfix/smtp[7]: ${text}\n`,
@@ -69,6 +93,7 @@ for (const line of [
   'Nov 21 16:24:03 mx last message repeated 2 times',
   'Foo bar 16:24:03 mx postfix/smtp[7]: x',
   '2026-13-41T16:24:03Z mx postfix/smtp[7]: x',
+  '2026-11-21T16:24:03Z 2026-11-21T16:24:03Z 2026-11-21T16:24:03Z mx postfix/smtp[7]: x',
   '{"MESSAGE":7}',
   '{',
   '<22>1 2026-11-21T16:24:03Z mx',

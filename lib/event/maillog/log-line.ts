@@ -1,7 +1,7 @@
 /**
  * The line formats that a Postfix log is met in, recognised from each line: traditional syslog and postlogd, RFC 3339
  * (rsyslog's default), RFC 5424, the same with a priority before it, `journalctl` in short, short-iso and JSON form, the
- * files of Docker (json-file) and Kubernetes (CRI), and plain standard output.
+ * files of Docker (json-file) and Kubernetes (CRI), what their `logs --timestamps` prints, and plain standard output.
  *
  * Lines are latin1 strings, one character a byte; texts are decoded as UTF-8 where they are kept.
  */
@@ -68,19 +68,34 @@ export class LogLineReader {
     return this.#hostAndTag(line, end + 1)
   }
 
-  /** `2026-11-21T16:24:03.867203+00:00 host tag[pid]: text`, or what a container runtime writes after such a stamp. */
+  /** `2026-11-21T16:24:03.867203+00:00 host tag[pid]: text`, or such a stamp by a container runtime before a line. */
   #iso(line: string, from: number): LogLine | undefined {
-    const end = line.indexOf(' ', from)
-    if (end < from + 19 || end > from + 40) return undefined
-    const at = isoMicros(line, from, end)
-    if (Number.isNaN(at)) return undefined
-    this.#read.at = at
-    if (!line.startsWith(' std', end)) return this.#hostAndTag(line, end + 1)
-    const stream = /^ std(?:out|err) [FP] /.exec(line.slice(end, end + 12))
-    if (!stream) return this.#hostAndTag(line, end + 1)
-    const inner = this.#traditional(line, end + stream[0].length)
+    const end = this.#isoStamp(line, from)
+    if (end === -1) return undefined
+    const stream = line.startsWith(' std', end) ? /^ std(?:out|err) [FP] /.exec(line.slice(end, end + 12)) : null
+    // The stamp of the line within is no host and tag: no colon ends it.
+    const outer = stream ? undefined : this.#hostAndTag(line, end + 1)
+    if (outer) return outer
+    const { at } = this.#read
+    const inner = this.#contained(line, end + (stream?.[0].length ?? 1))
     this.#read.at = at
     return inner
+  }
+
+  /** Reads a stamp; where it ends, or -1. */
+  #isoStamp(line: string, from: number): number {
+    const end = line.indexOf(' ', from)
+    if (end < from + 19 || end > from + 40) return -1
+    this.#read.at = isoMicros(line, from, end)
+    return Number.isNaN(this.#read.at) ? -1 : end
+  }
+
+  /** What a container wrote to its standard output: postlogd's lines, or those of a syslog daemon beside Postfix. */
+  #contained(line: string, from: number): LogLine | undefined {
+    const first = line.charCodeAt(from)
+    if (!(first >= 48 && first <= 57)) return this.#traditional(line, from)
+    const end = this.#isoStamp(line, from)
+    return end === -1 ? undefined : this.#hostAndTag(line, end + 1)
   }
 
   /** `<22>1 2026-… host app pid msgid sd text` (RFC 5424), or `<22>` before one of the other forms. */
@@ -139,7 +154,7 @@ export class LogLineReader {
     const inner = Buffer.from(text, 'utf8').toString('latin1').replace(/\n$/, '')
     this.#read.line = inner
     this.#read.to = inner.length
-    const read = this.#traditional(inner, 0)
+    const read = this.#contained(inner, 0)
     // The container runtime knows the zone and the fraction of a second, the stamp within does not.
     if (read && typeof time === 'string' && !Number.isNaN(isoMicros(time))) read.at = isoMicros(time)
     return read
