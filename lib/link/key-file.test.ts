@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
   mkdtempSync,
@@ -113,6 +114,12 @@ test('setKeyState revokes and brings back, and refuses what would leave no key t
   assert.throws(() => setKeyState(text, 'k7', 'revoked'), /k7 signs: make its successor first/)
   assert.throws(() => setKeyState(text, 'k8', 'revoked'), /no key "k8": there are k6, k7/)
   assert.throws(() => setKeyState('', 'k8', 'revoked'), /there are none/)
+})
+
+test('readKeyFile refuses a pipe at once, instead of waiting for somebody to write to it', () => {
+  const pipe = join(dir, 'pipe')
+  execFileSync('mkfifo', ['-m', '640', pipe])
+  assert.throws(() => readKeyFile(pipe), /is not a file/)
 })
 
 test('writeKeyFile makes a file of mode 0640, keeps the mode of one that is there, and follows a link', async () => {

@@ -3,7 +3,7 @@
  * included.
  */
 import { createSecretKey, randomBytes, randomInt, type KeyObject } from 'node:crypto'
-import { closeSync, fstatSync, openSync, readFileSync, realpathSync, statSync, type Stats } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync, statSync, type Stats } from 'node:fs'
 import { chmod, chown } from 'node:fs/promises'
 import { writeFileDurably } from '../durable/durable-file.ts'
 import { fileSystem, type FileSystem } from '../durable/file-system.ts'
@@ -108,7 +108,8 @@ function unusedId(): string {
 export function readKeyFile(file: string): string {
   let descriptor
   try {
-    descriptor = openSync(file, 'r')
+    // A pipe must not hold up the process until somebody writes to it; it is refused below.
+    descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT')

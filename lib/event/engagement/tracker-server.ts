@@ -56,7 +56,12 @@ export async function serveTracker(
   hooks: TrackerServerHooks,
 ): Promise<TrackerServer> {
   let closing = false
-  const server = createServer({ ...serverLimits, ...reading, noDelay: true }, (message, response) => {
+  const server = createServer({ ...serverLimits, ...reading, noDelay: true }, asked)
+  server.maxConnections = serverLimits.maxConnections
+  // An expectation that is not known need not be refused (RFC 9110 §10.1.1), and a link must not break for it.
+  server.on('checkExpectation', asked)
+
+  function asked(message: IncomingMessage, response: ServerResponse): void {
     const began = performance.now()
     if (message.method !== 'POST') {
       handle(message, response, noBody, began)
@@ -67,8 +72,7 @@ export async function serveTracker(
       if (body) handle(message, response, body, began)
       else response.destroy()
     })
-  })
-  server.maxConnections = serverLimits.maxConnections
+  }
   // An upgrade is not understood, so the request is answered as if it had not been asked for. After CONNECT the socket
   // is nobody's: without a listener its error would end the process, and without an end it would stay.
   server.on('connect', (_, socket) => {

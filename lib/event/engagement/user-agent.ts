@@ -35,8 +35,8 @@ const gmailPrefetch =
  * machine win over them.
  */
 const mailProgram =
-  /outlook|thunderbird|betterbird|^microsoft office|k-9|fairemail|aquamail|bluemail|\bspark\b|airmail|em ?client|evolution|kmail|geary|postbox|mailspring|canary|edison|superhuman|mailmate|claws|sylpheed|the bat|lotus-?notes|hcl-?notes|zimbra|email\.provider|\bmail\/\d|protonmail|tutanota|nylas/i
-const machineWords = /bot\b|crawl|spider|scan|preview|check|monitor|headless|https?:/i
+  /outlook|thunderbird|betterbird|^microsoft office|k-9|fairemail|aquamail|bluemail|\bspark\b|airmail|em ?client|evolution|kmail|geary|postbox|mailspring|canary|edison|superhuman|mailmate|claws|sylpheed|the bat|lotus-?notes|hcl-?notes|zimbra|email\.provider|yahoomobilemail|\bmail\/\d|protonmail|tutanota|nylas/i
+const machineWords = /discovery|bot\b|crawl|spider|scan|preview|check|monitor|headless|https?:/i
 
 function ruleOf(text: string): UserAgentRule | undefined {
   if (text === '') return 'no-user-agent'
@@ -48,6 +48,13 @@ function ruleOf(text: string): UserAgentRule | undefined {
   return undefined
 }
 
+/** As bowser has it. */
+interface Platform {
+  readonly vendor?: string | undefined
+  readonly model?: string | undefined
+  readonly type?: string | undefined
+}
+
 function read(header: string | undefined): UserAgent {
   const text = userAgentText(header)
   const kept = text === undefined ? {} : { text }
@@ -56,9 +63,10 @@ function read(header: string | undefined): UserAgent {
   if (machine !== undefined || text === undefined) return { ...kept, ...(machine && { machine }) }
   try {
     const { os, platform } = parseUserAgent(text)
-    const apple = platform.vendor === 'Apple'
-    const device = apple ? (platform.model ?? (platform.type === 'desktop' ? 'Mac' : platform.type)) : platform.type
-    const system = [os.name, os.versionName !== undefined && os.name === 'Windows' ? os.versionName : os.version]
+    const device = deviceOf(text, platform)
+    // `Outlook-Android/2.0` tells the version of Outlook.
+    const version = os.name === 'Windows' ? (os.versionName ?? os.version) : os.version
+    const system = [os.name, text.startsWith('Outlook-') ? undefined : version]
     return {
       ...kept,
       ...(device && { device }),
@@ -68,6 +76,17 @@ function read(header: string | undefined): UserAgent {
     return kept
   }
 }
+
+function deviceOf(text: string, { vendor, model, type }: Platform): string | undefined {
+  if (vendor === 'Apple') {
+    const known = appleModels.find(name => name.toLowerCase() === model?.toLowerCase())
+    return known ?? model ?? (type === 'desktop' ? 'Mac' : type)
+  }
+  // Android's own HTTP client does not say which it is, and is taken for a tablet. Mail programs use it.
+  return type === 'bot' || text.startsWith('Dalvik/') ? undefined : type
+}
+
+const appleModels = ['iPhone', 'iPad', 'iPod'] as const
 
 /** Reads User-Agent headers; remembers those read last, for there are few of them and reading takes time. */
 export class UserAgents {
