@@ -133,3 +133,21 @@ test('explainMessage counts as wrapped what the wrapper wrapped, in every messag
   }
   assert.ok(wrapped > 50)
 })
+
+test('explainMessage is done with documents that parsers stall on, and shows their links', { timeout: 30_000 }, () => {
+  const link = '<a href="https://e.example/">x</a>'
+  const documents = {
+    'of many elements': ['<p>x</p>\n'.repeat(150_000) + link, 'x'],
+    'of elements within elements': ['<div>'.repeat(100_000) + link, ''],
+    'of a link with many levels': [`<a href="https://e.example/">${'<i>'.repeat(4_000)}x`, 'x'],
+    'larger than what is rewritten': [`<p>${'x'.repeat(2 << 20)}</p>${link}`, ''],
+  } as const
+  for (const [what, [document, text]] of Object.entries(documents)) {
+    const { links } = explainMessage(html(document), settings)
+    assert.deepEqual(
+      links.map(each => [each.url, each.text]),
+      [['https://e.example/', text]],
+      what,
+    )
+  }
+})

@@ -4,8 +4,7 @@
  * The message goes through the wrapper's own code; a link counts as wrapped when it leads elsewhere afterwards. Why one
  * does not is what the wrapper's policy says of the link, or of the part or message that it stands in.
  */
-import { load } from 'cheerio'
-import { scanHtml, type HtmlScan, type LinkTag } from '../message/html/scan-html.ts'
+import { scanHtml, type LinkTag } from '../message/html/scan-html.ts'
 import { decodeAttributeValue } from '../message/html/attribute-value.ts'
 import { bodyText, transferEncoding } from '../message/mime/body-text.ts'
 import { parseContentType } from '../message/mime/content-type.ts'
@@ -25,6 +24,7 @@ import type { LinkRequest } from '../message/tracking/tracking-plan.ts'
 import type { TrackingSettings } from '../message/tracking/tracking-settings.ts'
 import type { PartSkipReason, WrapReport } from '../message/tracking/wrap-report.ts'
 import { type MessagePart, messageParts } from './message-parts.ts'
+import { SeenText } from './seen-text.ts'
 import { wrapMessage } from './wrapping.ts'
 
 /** Why a link stays as it is. */
@@ -143,7 +143,7 @@ function htmlLinks({ part, rewritten, context, blocked, requestOf }: PartToExpla
   const html = textOf(part)
   if (html === undefined) return []
   const after = scanHtml(textOf(rewritten) ?? '').links
-  const seen = new SeenText(html, part.charset)
+  const seen = new SeenText(decoded(html, part.charset))
   const links = scanHtml(html, undefined, undefined, linkAttributes).links.flatMap((tag, index): ExplainedLink[] => {
     const href = hrefOf(tag)
     if (href === undefined) return []
@@ -196,47 +196,4 @@ function plainLinks({ part, rewritten, context, blocked, requestOf }: PartToExpl
 
 function decoded(bytes: string, charset: string | undefined): string {
   return decodeText(bytes, charset) ?? bytes
-}
-
-/** What a reader sees of the links of a document, and the links that nobody sees. */
-class SeenText {
-  readonly commentLinks: readonly { readonly text: string; readonly url: string }[]
-  readonly #texts: readonly string[]
-
-  constructor(html: string, charset: string | undefined) {
-    const text = decoded(html, charset)
-    const { links }: HtmlScan = scanHtml(text)
-    // Start indices of the parser and of the scanner are places in the same text.
-    const $ = load(text, { xml: { xmlMode: false, withStartIndices: true } })
-    const byStart = new Map<number | null, string>()
-    for (const element of $('a, area').toArray()) {
-      const image = $(element).find('img').first()
-      const images = image.length === 0 ? '' : `[image: ${image.attr('alt') ?? ''}]`
-      byStart.set(element.startIndex, oneLine($(element).text()) || oneLine($(element).attr('alt') ?? '') || images)
-    }
-    this.#texts = links.map(tag => byStart.get(tag.start) ?? '')
-    this.commentLinks = $('*')
-      .contents()
-      .add($.root().contents())
-      .toArray()
-      .flatMap(node => (node.nodeType === commentNode && 'data' in node ? linksWithin(node.data) : []))
-  }
-
-  /** Of the link at this place in the order of the document. */
-  textOf(index: number): string {
-    return this.#texts[index] ?? ''
-  }
-}
-
-/** DOM's `COMMENT_NODE`. */
-const commentNode = 8
-
-function linksWithin(comment: string): { readonly text: string; readonly url: string }[] {
-  const $ = load(comment, { xml: { xmlMode: false } })
-  const links = $('a[href], area[href]').toArray()
-  return links.map(element => ({ text: oneLine($(element).text()), url: $(element).attr('href') ?? '' }))
-}
-
-function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, ' ').trim()
 }

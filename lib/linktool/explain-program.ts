@@ -28,8 +28,7 @@ it, and why not. Takes the wrapper's options; needs no keys. Without FILE, or wi
   start: async ({ settings, operands: [file], stopping }) => {
     const message = withLineEnds(file === undefined || file === '-' ? await readStandardInput(stopping) : read(file))
     const explained = explainMessage(message, settings)
-    const { subject, from } = await simpleParser(message, { skipHtmlToText: true, skipTextToHtml: true })
-    const head = { subject: subject ?? '', from: from?.text ?? '' }
+    const head = await headOf(message)
     await print(settings.json ? JSON.stringify(asJson(head, explained)) : asTable(head, explained))
     return finished()
   },
@@ -82,6 +81,18 @@ const because: Readonly<Record<Reason, string>> = {
 interface Head {
   readonly subject: string
   readonly from: string
+}
+
+/** Of a header that the parser does not read (its limits are lower than the wrapper's) nothing is shown. */
+async function headOf(message: Buffer): Promise<Head> {
+  const end = message.indexOf('\r\n\r\n')
+  const header = end === -1 ? message : message.subarray(0, end + 4)
+  try {
+    const { subject = '', from } = await simpleParser(header, { skipHtmlToText: true, skipTextToHtml: true })
+    return { subject, from: from?.text ?? '' }
+  } catch {
+    return { subject: '', from: '' }
+  }
 }
 
 function asTable({ subject, from }: Head, { links, report }: ExplainedMessage): string {

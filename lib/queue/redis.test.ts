@@ -10,6 +10,8 @@ describe('redisReason', () => {
     const reply = "ERR unknown command 'EVAL', with args beginning with: 'local' '{\"recipient\":\"x@example.com\"}' "
     assert.equal(redisReason(new Error(reply)), "ERR unknown command 'EVAL'")
     assert.equal(redisReason(new Error('one\ntwo')), 'one')
+    const inScript = `OOM command not allowed when used memory > 'maxmemory'. script: ${'0'.repeat(40)}, on @user_script:1.`
+    assert.equal(redisReason(new Error(inScript)), "OOM command not allowed when used memory > 'maxmemory'.")
     assert.equal(redisReason(Object.assign(new Error('connect …'), { code: 'ECONNREFUSED' })), 'ECONNREFUSED')
     assert.equal(redisReason(new Error('OOM command not allowed')), 'OOM command not allowed')
     assert.equal(redisReason(new Error('x'.repeat(1_000))).length, 120)

@@ -108,7 +108,8 @@ export function redisReason(error: unknown): string {
   // How ioredis says that it is not connected, and that it was while the command was under way.
   if (/^(?:Stream isn't writeable|Connection is closed)/.test(message)) return 'not connected'
   if (message.startsWith('Reached the max retries')) return 'the connection was closed'
-  return code ?? message.split(/\n|, with args/)[0]!.slice(0, 120)
+  // Behind `script:` stands only which of our scripts it was.
+  return code ?? message.split(/\n|, with args| script: /)[0]!.slice(0, 120)
 }
 
 /** Redis did not answer in time. What was sent may still be executed. */

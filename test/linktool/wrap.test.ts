@@ -150,6 +150,19 @@ test('wrap refuses settings that do not go together', async () => {
   }
 })
 
+test('explain shows the links also of a message whose header or parts a parser refuses', async () => {
+  const link = 'Content-Type: text/html\n\n<a href="https://e.example/">x</a>\n'
+  const messages = {
+    parts: `Content-Type: multipart/mixed; boundary=b\n\n${`--b\n${link}`.repeat(1_200)}--b--\n`,
+    header: `X-A: b\n${' c\n'.repeat(400_000)}${link}`,
+  }
+  for (const [what, text] of Object.entries(messages)) {
+    const { code, stdout } = await linktool(['explain'], text)
+    assert.equal(code, 0, what)
+    assert.match(stdout, /https:\/\/e\.example\/ /, what)
+  }
+})
+
 test('explain shows each link with element, text, verdict and reason, as a table and as JSON', async () => {
   const { code, stdout } = await linktool(['explain', '-', '--tracking-url', 'https://track.example.com'], message)
   assert.equal(code, 0)
