@@ -22,7 +22,7 @@ export interface InspectedLink {
 }
 
 /**
- * @param link a link, its token, or a link of another service that ours stands in (Outlook's Safe Links and the like)
+ * @param link a link, its token, or a link of another service that ours stands in
  * @param keys undefined: the signature is not checked
  * @returns undefined for a text that is no link we can read
  */
@@ -35,11 +35,33 @@ export function inspectLink(link: string, keys: LinkKeys | undefined): Inspected
   )
 }
 
-/** Values of the query that are URLs. */
+/**
+ * URLs within a link as security services rewrite it: in its query (Outlook's Safe Links, Barracuda), there with - for %
+ * and _ for / (Proofpoint 2), between underscores, * standing for characters kept elsewhere (Proofpoint 3), escaped as a
+ * segment of its path (Cisco).
+ */
 function innerLinks(link: string): string[] {
   const url = link.trim()
   if (!URL.canParse(url)) return []
-  return [...new URL(url).searchParams.values()].filter(value => /^https?:\/\//i.test(value))
+  const inQuery = [...new URL(url).searchParams.values()]
+  const proofpoint2 = inQuery.filter(value => /^https?-3A_/i.test(value)).map(unescapeDashes)
+  // Of our tokens nothing is kept elsewhere but the padding of the older format.
+  const proofpoint3 = /\/__(https?:\/.+?)\**__;/i.exec(url)?.slice(1) ?? []
+  const inPath = (/\/(https?%3a%2f%2f[^/?#]+)/i.exec(url)?.slice(1) ?? []).map(unescape)
+  return [...inQuery, ...proofpoint2, ...proofpoint3, ...inPath].filter(value => /^https?:\//i.test(value))
+}
+
+function unescapeDashes(text: string): string {
+  return unescape(text.replaceAll('_', '/').replaceAll('-', '%'))
+}
+
+/** The text as it is when it holds what is no escape. */
+function unescape(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 function inspectToken(token: string, keys: LinkKeys | undefined): InspectedLink | undefined {
