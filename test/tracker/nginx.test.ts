@@ -53,6 +53,7 @@ before(async () => {
       [/ {4}listen (?:\[::\]:)?80;\n/, ''],
       [/ {4}listen \[::\]:443 ssl http2;\n/, ''],
       [/listen 443 /, `listen 127.0.0.1:${port} `],
+      [/\/var\/log\/nginx\/error\.log/, join(dir, 'error.log')],
       [/\/etc\/letsencrypt\/live\/track\.example\.com\/fullchain\.pem/, join(dir, 'cert.pem')],
       [/\/etc\/letsencrypt\/live\/track\.example\.com\/privkey\.pem/, join(dir, 'key.pem')],
       // The limits as they are, in numbers that a test can reach.
@@ -205,7 +206,12 @@ test('one address has a bounded number of connections, others have theirs', asyn
   }
 })
 
-test('what nginx wrote has no links', () => {
+test('what nginx wrote has no links', async () => {
+  // Each is an error for nginx, which tells the request line with it.
+  const path = tracker.path({ url: 'https://example.com/' })
+  assert.equal((await get(path, '127.0.0.8', { 'Content-Length': '1000000000' })).status, 413)
+  await tracker.stop()
+  assert.equal((await get(path, '127.0.0.8')).status, 502)
   const log = readFileSync(join(dir, 'error.log'), 'utf8')
   assert.doesNotMatch(log, /\[(?:warn|error|crit|alert|emerg)\]/)
   assert.doesNotMatch(log, /GET|POST/)
