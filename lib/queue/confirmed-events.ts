@@ -1,24 +1,45 @@
 /**
  * The events that Redis confirmed a moment ago. When it has died and come back, or another took its place, it is asked
  * which of them it has; the others go to the spill and from there to Redis, or right to Redis where the spill has no room.
+ * What came from the spill is still there, and is sent from there again.
  */
 import { Counter, type Registry } from 'prom-client'
 import type { Logger } from '../process/log.ts'
-import type { EventSpill } from './event-spill.ts'
+import type { EventSpill, SpilledGroup } from './event-spill.ts'
 import { appendEntries } from './grouped-write.ts'
 import { entriesOf, keptText, lostGroups, type AppendedGroup } from './lost-entries.ts'
 import type { PartitionedRedis } from './partitioned-redis.ts'
 import { RecentlyConfirmed } from './recently-confirmed.ts'
 import { answered, redisReason } from './redis.ts'
 
+/** Entries that Redis confirmed. */
+export interface Confirmation {
+  readonly stream: string
+  readonly entries: readonly string[]
+  /** Redis's id of the last. */
+  readonly lastId: string
+  /** Which run of Redis it was. */
+  readonly runId: string
+  /** When they were sent, by performance.now. */
+  readonly sentAt: number
+}
+
+/** Entries that came from the spill, of which only the last is kept in memory. */
+interface DrainedGroup extends AppendedGroup {
+  /** Sequence in the spill behind which they lie. */
+  readonly after: number
+}
+
 /** Groups that are put on disk together. */
 const requeuedAtOnce = 100
+/** Bytes of events that are in Redis and in the spill; a kill of this process has them sent a second time. */
+const drainedBytesMax = 16e6
 
 export class ConfirmedEvents {
   readonly #spill: EventSpill
-  readonly #bytesMax: number
   readonly #log: Logger
   readonly #kept: RecentlyConfirmed<AppendedGroup>
+  readonly #drained = new RecentlyConfirmed<DrainedGroup>(Infinity)
   /** The run of Redis that was asked what it has of what others had confirmed. */
   #checkedRun = ''
   #checking: Promise<void> | undefined
@@ -28,7 +49,6 @@ export class ConfirmedEvents {
   /** @param bytesMax what is kept in memory at most */
   constructor(spill: EventSpill, bytesMax: number, log: Logger, metrics: Registry, prefix: string) {
     this.#spill = spill
-    this.#bytesMax = bytesMax
     this.#log = log
     this.#kept = new RecentlyConfirmed(bytesMax)
     this.#requeuedTotal = new Counter({
@@ -38,14 +58,14 @@ export class ConfirmedEvents {
     })
   }
 
-  /** Bytes kept in memory. */
+  /** Bytes of events of which it is not known yet that they are safe. */
   get bytes(): number {
-    return this.#kept.bytes
+    return this.#kept.bytes + this.#drained.bytes
   }
 
-  /** Whether what can wait should, lest what was confirmed a moment ago is forgotten before its time. */
-  get isHalfFull(): boolean {
-    return this.bytes > this.#bytesMax / 2
+  /** Whether the spill has given enough until some of it is known to be safe. */
+  get isDrainedFull(): boolean {
+    return this.#drained.bytes >= drainedBytesMax
   }
 
   /** Whether something that was lost has found no place yet, neither on disk nor in Redis. */
@@ -58,19 +78,28 @@ export class ConfirmedEvents {
     return this.#checkedRun === runId
   }
 
-  /**
-   * Keeps what was just confirmed.
-   * @param lastId Redis's id of the last entry
-   * @param sentAt when it was sent, by performance.now
-   */
-  add(stream: string, entries: readonly string[], lastId: string, runId: string, sentAt: number): void {
+  /** Keeps what was just confirmed. */
+  add({ stream, entries, lastId, runId, sentAt }: Confirmation): void {
     const text = keptText(entries)
     this.#kept.add({ stream, text, lastId }, text.length, runId, sentAt)
+  }
+
+  /** The same for a group from the spill, once all of it was confirmed. */
+  addDrained(group: SpilledGroup, confirmations: readonly Confirmation[]): void {
+    for (const { stream, entries, lastId, runId, sentAt } of confirmations) {
+      let bytes = 0
+      for (const entry of entries) bytes += entry.length
+      this.#drained.add({ stream, text: keptText(entries.slice(-1)), lastId, after: group.after }, bytes, runId, sentAt)
+    }
+    this.#spill.sent(group)
   }
 
   /** States that something sent at `sentAt` was answered. */
   answered(runId: string, sentAt: number): void {
     this.#kept.answered(runId, sentAt)
+    this.#drained.answered(runId, sentAt)
+    // Not waited for: its turn comes when nothing is left to be put on disk, which may be after Redis takes events again.
+    void this.#spill.release(this.#drained.oldest?.after ?? Infinity)
   }
 
   /**
@@ -89,25 +118,44 @@ export class ConfirmedEvents {
   /** Puts on disk what may be lost: whether Redis has it, only one that is there could tell. */
   async close(connection: PartitionedRedis): Promise<void> {
     await this.#checking
-    const { isUsable, runId } = connection
-    await this.#spillAll(this.#kept.ofOtherRuns(isUsable ? runId : undefined).flat())
+    const runId = connection.isUsable ? connection.runId : undefined
+    this.#sendAgain([...this.#drained.ofOtherRuns(runId).values()].flat())
+    await this.#spill.release(Infinity)
+    await this.#spillAll([...this.#kept.ofOtherRuns(runId).values()].flat())
   }
 
   async #queueLost(connection: PartitionedRedis): Promise<void> {
     const { redis, runId } = connection
     const lost: AppendedGroup[] = []
-    for (const confirmed of this.#kept.ofOtherRuns(runId)) {
-      for (const [stream, groups] of Map.groupBy(confirmed, group => group.stream)) {
+    const lostDrained: DrainedGroup[] = []
+    const kept = this.#kept.ofOtherRuns(runId)
+    const drained = this.#drained.ofOtherRuns(runId)
+    for (const run of new Set([...kept.keys(), ...drained.keys()])) {
+      const ofRun: readonly (AppendedGroup | DrainedGroup)[] = [...(kept.get(run) ?? []), ...(drained.get(run) ?? [])]
+      for (const [stream, groups] of Map.groupBy(ofRun, group => group.stream)) {
         const missing = new Set(await lostGroups(redis, stream, groups))
-        this.#kept.forget(groups.filter(group => !missing.has(group)))
-        lost.push(...missing)
+        const isThere = (group: AppendedGroup) => group.stream === stream && !missing.has(group)
+        this.#kept.forget((kept.get(run) ?? []).filter(isThere))
+        this.#drained.forget((drained.get(run) ?? []).filter(isThere))
+        for (const group of missing)
+          if ('after' in group) lostDrained.push(group)
+          else lost.push(group)
       }
     }
+    this.#sendAgain(lostDrained)
     const left = await this.#spillAll(lost)
     this.#checkedRun = runId
     this.#isOpen = left.length > 0
     await this.#appendAll(left, connection)
     this.#isOpen = false
+  }
+
+  /** Has the spill give again these groups, and what it gave after the first of them. */
+  #sendAgain(groups: readonly DrainedGroup[]): void {
+    const after = Math.min(...groups.map(group => group.after))
+    const isAgain = (group: DrainedGroup) => group.after >= after
+    this.#drained.forget([...this.#drained.ofOtherRuns(undefined).values()].flat().filter(isAgain))
+    this.#tell(this.#spill.sendAgain(after))
   }
 
   /** @returns those that found no place on disk, or not for all of their entries; they stay in memory */
@@ -131,8 +179,7 @@ export class ConfirmedEvents {
       this.#kept.forget(some.filter((_, index) => isPut[index]))
       left.push(...some.filter((_, index) => !isPut[index]))
     }
-    this.#requeuedTotal.inc(count)
-    if (count > 0) this.#log.warn({ events: count }, 'Redis died and may have lost events: they are queued again')
+    this.#tell(count)
     return left
   }
 
@@ -144,6 +191,11 @@ export class ConfirmedEvents {
     return new Promise(resolve => {
       void this.#spill.put(entry, () => resolve(false)).then(resolve)
     })
+  }
+
+  #tell(events: number): void {
+    this.#requeuedTotal.inc(events)
+    if (events > 0) this.#log.warn({ events }, 'Redis died and may have lost events: they are queued again')
   }
 
   /** @throws Error when Redis did not take all; those stay in memory */

@@ -14,7 +14,7 @@ import type { TrackingEvent } from '../event/event.ts'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
 import { Breaker } from './breaker.ts'
-import { ConfirmedEvents } from './confirmed-events.ts'
+import { type Confirmation, ConfirmedEvents } from './confirmed-events.ts'
 import { createGroup } from './consumer-group.ts'
 import { EventSpill } from './event-spill.ts'
 import { appendEntries } from './grouped-write.ts'
@@ -138,7 +138,7 @@ export class EventProducer {
     return this.#spill.waiting
   }
 
-  /** Bytes of events that are kept in memory in case that Redis loses them; none some seconds after the last. */
+  /** Bytes of events that are kept in memory or on disk in case that Redis loses them; none some seconds after the last. */
   get confirmedBytes(): number {
     return this.#confirmed.bytes
   }
@@ -210,7 +210,10 @@ export class EventProducer {
     // A failure meanwhile has sent them to the spill: that Redis took nothing says nothing of it.
     if (group.length === 0) return
     if (this.#isTaking) {
-      const failures = await this.#append(group, (items, isQueued) => this.#settle(items, isQueued))
+      const failures = await this.#append(group, (items, confirmation) => {
+        if (confirmation) this.#confirmed.add(confirmation)
+        this.#settle(items, confirmation !== undefined)
+      })
       this.#judge(failures)
     } else this.#settle(group, false)
   }
@@ -229,16 +232,16 @@ export class EventProducer {
   }
 
   /**
-   * Sends items to their partitions, one command each, and tells for each whether Redis confirmed it.
+   * Sends items to their partitions, one command each, and tells for each how Redis confirmed it, or that it did not.
    * @returns why some were not confirmed; empty when all were. Never rejects.
    */
   async #append<Item extends Entry>(
     group: readonly Item[],
-    settle: (items: readonly Item[], isConfirmed: boolean) => void,
+    settle: (items: readonly Item[], confirmation: Confirmation | undefined) => void,
   ): Promise<readonly unknown[]> {
     const { redis, partitions, runId } = this.#connection
     if (!this.#isReady) {
-      settle(group, false)
+      settle(group, undefined)
       return [new Error('not connected')]
     }
     const sentAt = performance.now()
@@ -255,12 +258,11 @@ export class EventProducer {
       const entries = items.map(({ json }) => json)
       try {
         const lastId = await answered(appendEntries(redis, stream, entries))
-        this.#confirmed.add(stream, entries, lastId, runId, sentAt)
+        settle(items, { stream, entries, lastId, runId, sentAt })
       } catch (error) {
         failures.push(error)
-        return settle(items, false)
+        settle(items, undefined)
       }
-      return settle(items, true)
     }
     await Promise.all(inOneWrite(redis, () => Array.from(byPartition, send)))
     return failures
@@ -308,6 +310,11 @@ export class EventProducer {
   }
 
   async #checkAndDrain(): Promise<void> {
+    while (await this.#check()) if (!(await this.#drain())) return
+  }
+
+  /** Looks at the queue where there is reason to. @returns whether Redis answered */
+  async #check(): Promise<boolean> {
     const hasBacklog = this.spilledWaiting > 0
     const hasConfirmed = this.confirmedBytes > 0
     try {
@@ -326,10 +333,10 @@ export class EventProducer {
         this.#failedProbes = 0
         this.#connection.reconnect()
       }
-      return
+      return false
     }
     if (!hasBacklog) this.#breaker.succeeded()
-    await this.#drain()
+    return true
   }
 
   async #queueLength(): Promise<number> {
@@ -356,24 +363,33 @@ export class EventProducer {
     )
   }
 
-  async #drain(): Promise<void> {
-    while (!this.#isClosed && this.#isReady && !this.#isQueueFull) {
+  /** @returns whether it has drained for so long that the queue is to be looked at before it goes on */
+  async #drain(): Promise<boolean> {
+    const startedAt = performance.now()
+    while (!this.#isClosed && this.#isReady && !this.#isQueueFull && !this.#confirmed.isDrainedFull) {
+      if (performance.now() - startedAt > probeMs) return true
       // While Redis fails one event is enough to find out whether it still does.
       const group = await this.#spill.oldest(this.#breaker.isOpen ? 1 : this.#drainBytes)
-      // Redis answered the probe; with nothing on disk to try it with, new events find out whether it takes them.
-      if (!group) return this.#breaker.succeeded()
-      if (group.records.length === 0) return
-      const failures = await this.#append(group.events, () => undefined)
+      if (!group) {
+        // Redis answered the probe; with nothing on disk to try it with, new events find out whether it takes them.
+        this.#breaker.succeeded()
+        return false
+      }
+      if (group.records === 0) return false
+      if (!this.#spill.isOldest(group)) continue
+      const confirmations: Confirmation[] = []
+      const failures = await this.#append(group.events, (_, confirmation) => {
+        if (confirmation) confirmations.push(confirmation)
+      })
       this.#judge(failures)
       // All or nothing: what some partitions took of a group that is sent again comes twice, with the same ids.
       if (failures.length > 0) {
         this.#drainBytes = Math.max(1, this.#drainBytes >> 2)
-        return
+        return false
       }
       this.#drainBytes = Math.min(drainBytesMax, this.#drainBytes + drainBytesStep)
-      await this.#spill.release(group)
-      // What leaves the disk must not push out of memory what was confirmed a moment ago: it goes on with the next probe.
-      if (this.#confirmed.isHalfFull) return
+      this.#confirmed.addDrained(group, confirmations)
     }
+    return false
   }
 }

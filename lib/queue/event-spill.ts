@@ -1,12 +1,12 @@
 /**
- * Where events wait on disk for Redis.
+ * Where events wait on disk for Redis, and stay until they are safe there.
  *
- * What holds: put = drained + waiting (+ unreadable, after damage).
+ * What holds: put + sent again = drained + waiting (+ unreadable, after damage).
  */
 import { Counter, type Registry } from 'prom-client'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
-import { SegmentLog, SegmentLogFull, type SegmentRecord } from '../durable/segment-log.ts'
+import { SegmentLog, SegmentLogFull } from '../durable/segment-log.ts'
 import { observedGauge } from '../process/observed-gauge.ts'
 import { redisReason } from './redis.ts'
 
@@ -30,11 +30,15 @@ export interface SpilledEvent {
   readonly json: string
 }
 
-/** The oldest events on disk. */
+/** Events that lie behind each other on disk. */
 export interface SpilledGroup {
   readonly events: readonly SpilledEvent[]
-  /** To be released when they are in Redis. */
-  readonly records: readonly SegmentRecord[]
+  /** Sequence of the last record before them that had been sent when they were read. */
+  readonly after: number
+  /** Sequence of the last of them; `after` when there is none. */
+  readonly last: number
+  /** How many records they are, those that are no events included. */
+  readonly records: number
 }
 
 /** Longest that whoever pushes waits for the disk, in milliseconds. */
@@ -43,6 +47,8 @@ const spillMsMax = 1_000
 export class EventSpill {
   readonly #options: EventSpillOptions
   #segments!: SegmentLog
+  /** The sequence through which records were sent to Redis; those behind the released ones may have to be sent again. */
+  #sentSeq = 0
   /** Appends under way. */
   readonly #appending = new Set<Promise<unknown>>()
   #isBroken = false
@@ -86,7 +92,7 @@ export class EventSpill {
 
   /** Events on disk that wait for Redis. */
   get waiting(): number {
-    return this.#segments ? this.#segments.lastSeq - this.#segments.firstSeq + 1 : 0
+    return this.#segments ? this.#segments.lastSeq - Math.max(this.#segments.firstSeq - 1, this.#sentSeq) : 0
   }
 
   /**
@@ -118,28 +124,51 @@ export class EventSpill {
   }
 
   /**
-   * The oldest events; undefined when they can't be read at the moment.
+   * The oldest events that were not sent; undefined when they can't be read at the moment.
    * @param bytes about so many, one event at least
    */
   async oldest(bytes: number): Promise<SpilledGroup | undefined> {
+    const after = this.#sentSeq
     try {
-      const records = await this.#segments.read(0, bytes)
+      const records = await this.#segments.readAs(after, bytes, ({ seq, payload }) => ({
+        seq,
+        event: readSpilled(payload),
+      }))
       this.#setUnreadable(undefined)
       if (records.length === 0) this.#setBroken(undefined)
-      return { records, events: records.flatMap(({ payload }) => readSpilled(payload)) }
+      const events = records.flatMap(({ event }) => event ?? [])
+      return { events, after, last: records.at(-1)?.seq ?? after, records: records.length }
     } catch (error) {
       this.#setUnreadable((error as Error).message)
       return undefined
     }
   }
 
-  /** States that a group is in Redis. */
-  async release({ records, events }: SpilledGroup): Promise<void> {
-    const last = records.at(-1)
-    if (!last) return
-    await this.#segments.release(last.seq)
+  /** Whether a group is still the oldest: others may have to be sent again before it. */
+  isOldest({ after }: SpilledGroup): boolean {
+    return after === this.#sentSeq
+  }
+
+  /** States that the oldest group is in Redis. It stays on disk until it is released. */
+  sent({ last, records, events }: SpilledGroup): void {
+    this.#sentSeq = last
     this.#drainedTotal.inc(events.length)
-    this.#unreadableTotal.inc(records.length - events.length)
+    this.#unreadableTotal.inc(records - events.length)
+  }
+
+  /**
+   * States that what was sent behind this sequence is to be sent again.
+   * @returns how many records that are
+   */
+  sendAgain(afterSeq: number): number {
+    const before = this.waiting
+    this.#sentSeq = Math.min(this.#sentSeq, afterSeq)
+    return this.waiting - before
+  }
+
+  /** States that what was sent through this sequence is safe in Redis. Never rejects. */
+  async release(throughSeq: number): Promise<void> {
+    await this.#segments.release(Math.min(throughSeq, this.#sentSeq))
   }
 
   /** Waits for the appends under way, then gives up the folder. */
@@ -168,12 +197,12 @@ export class EventSpill {
 }
 
 /** The event in a record; none when something else wrote into the folder. */
-function readSpilled(payload: Buffer): SpilledEvent[] {
+function readSpilled(payload: Buffer): SpilledEvent | undefined {
   try {
     const json = payload.toString()
     const { messageId } = JSON.parse(json) as { messageId?: unknown }
-    return typeof messageId === 'string' ? [{ messageId, json }] : []
+    return typeof messageId === 'string' ? { messageId, json } : undefined
   } catch {
-    return []
+    return undefined
   }
 }

@@ -6,7 +6,7 @@ import { answered } from './redis.ts'
 /** Entries that were appended to one stream at once. */
 export interface AppendedGroup {
   readonly stream: string
-  /** What `keptText` made of them. */
+  /** What `keptText` made of them, or only of the last. */
   readonly text: Uint8Array
   /** Redis's id of the last of them. */
   readonly lastId: string
@@ -35,14 +35,15 @@ const answerMs = 2_000
  * since, while all of these had been taken out already, is it not to be told, nor where XINFO or XRANGE is forbidden: then
  * they count as lost. A new master whose clock is behind by more than the failover took, and to which others have pushed
  * since, gives ids among those that are lost: what is below them counts as kept (docs/queue.md).
- * @param groups appended to `stream` by this process, oldest first, all to the same run of Redis, which has ended
+ * @param appended to `stream` by this process, all to the same run of Redis, which has ended
  * @throws Error when Redis does not answer
  */
 export async function lostGroups<Group extends AppendedGroup>(
   redis: Redis,
   stream: string,
-  groups: readonly Group[],
+  appended: readonly Group[],
 ): Promise<readonly Group[]> {
+  const groups = appended.toSorted((a, b) => compareIds(a.lastId, b.lastId))
   const last = await lastGeneratedId(redis, stream)
   if (last === undefined) return groups
   const isAfter = (group: Group) => compareIds(group.lastId, last) > 0

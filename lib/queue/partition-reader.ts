@@ -32,7 +32,7 @@ export interface PartitionReaderOptions extends RedisHooks {
   /** Told when an answer was lost: Redis may have given entries to this consumer that never arrived. */
   readonly onLost: (partition: number) => void
   /** Told when a read has ended, with or without entries. */
-  readonly onIdle: (reader: PartitionReader) => void
+  readonly onIdle: (reader: PartitionReader) => unknown
   /** Asked to make stream and group, when somebody removed them. */
   readonly createGroup: (partition: number) => Promise<void>
 }
@@ -45,6 +45,8 @@ export class PartitionReader {
   /** Bytes received since the reading began. */
   #received = 0
   #turn = 0
+  /** Why reading failed, as it was told. */
+  #told: string | undefined
   #reading: Promise<void> | undefined
   #isClosed = false
 
@@ -118,6 +120,7 @@ export class PartitionReader {
           ? redis.xreadgroup('GROUP', consumerGroup, consumer, 'COUNT', max, 'STREAMS', events, '>')
           : redis.xreadgroup('GROUP', consumerGroup, consumer, 'COUNT', max, 'BLOCK', block, 'STREAMS', events, '>')
       const reply = (await answered(read, (block ?? 0) + graceMs)) as StreamReply | null
+      this.#told = undefined
       const entries = reply?.[0]?.[1] ?? []
       if (entries.length > 0) onEntries(partition, entries)
       return entries.length > 0
@@ -130,8 +133,10 @@ export class PartitionReader {
       const reason = redisReason(error)
       // An answer that still comes would be nobody's.
       const isCut = reconnect(redis)
-      if (isCut && !this.#isClosed) log.warn({ reason }, 'reading the queue failed, trying again')
-      else log.debug({ reason, status: redis.status }, 'reading the queue failed')
+      if (isCut && !this.#isClosed && reason !== this.#told) {
+        this.#told = reason
+        log.warn({ reason }, 'reading the queue failed, trying again')
+      } else log.debug({ reason, status: redis.status }, 'reading the queue failed')
       if (!this.#isClosed) await new Promise(resolve => setTimeout(resolve, pauseMs))
       return false
     }

@@ -48,6 +48,8 @@ export class PartitionedRedis {
   runId = ''
   #connections = 0
   #isPrepared = false
+  /** Why it can't be used, as it was told. */
+  #unfit: string | undefined
   #isAgreed = false
   #failures = 0
   #timeouts = 0
@@ -117,7 +119,8 @@ export class PartitionedRedis {
   /** Cuts the connection and makes a new one: the way out of a connection whose other end is silently gone. */
   reconnect(reason?: string): void {
     this.#isPrepared = false
-    reconnect(this.redis, reason)
+    // Who knows the reason has told it.
+    reconnect(this.redis, reason, reason !== undefined)
   }
 
   close(): void {
@@ -148,6 +151,8 @@ export class PartitionedRedis {
       this.#isAgreed = true
       this.#isPrepared = true
       health.set('redis-setup', undefined)
+      if (this.#unfit !== undefined) log.info('Redis can be used again')
+      this.#unfit = undefined
       this.#settle()
     } catch (error) {
       if (error instanceof StartError) {
@@ -159,7 +164,8 @@ export class PartitionedRedis {
       } else if (this.redis.status === 'ready') {
         const reason = redisReason(error)
         health.set('redis-setup', `Redis is there but can't be used (${reason}): trying again`)
-        log.warn({ reason }, "Redis is there but can't be used, trying again")
+        if (reason !== this.#unfit) log.warn({ reason }, "Redis is there but can't be used, trying again")
+        this.#unfit = reason
         setTimeout(() => this.reconnect(reason), retryMs).unref()
       }
       return

@@ -9,6 +9,10 @@ function kept(bytesMax = 1_000) {
   return { confirmed, at }
 }
 
+const others = (confirmed: RecentlyConfirmed<string>, runId: string | undefined) => [
+  ...confirmed.ofOtherRuns(runId).values(),
+]
+
 it('keeps what was confirmed until the same run of Redis has answered something sent 3 s later', () => {
   const { confirmed, at } = kept()
   confirmed.add('first', 1, 'run', at(0))
@@ -17,14 +21,14 @@ it('keeps what was confirmed until the same run of Redis has answered something 
   // Sent in time, answered late: Redis may have been frozen since the first.
   at(60_000)
   confirmed.add('third', 1, 'run', 3_000)
-  assert.deepEqual(confirmed.ofOtherRuns('next').flat(), ['first', 'second', 'third'])
+  assert.deepEqual(others(confirmed, 'next').flat(), ['first', 'second', 'third'])
   confirmed.add('fourth', 1, 'run', 3_001)
-  assert.deepEqual(confirmed.ofOtherRuns('next').flat(), ['second', 'third', 'fourth'])
-  assert.deepEqual(confirmed.ofOtherRuns('run').flat(), [])
+  assert.deepEqual(others(confirmed, 'next').flat(), ['second', 'third', 'fourth'])
+  assert.deepEqual(others(confirmed, 'run').flat(), [])
   // Any answer will do, of this run.
   confirmed.answered('next', 100_000)
   confirmed.answered('run', 63_000)
-  assert.deepEqual(confirmed.ofOtherRuns('next').flat(), ['third', 'fourth'])
+  assert.deepEqual(others(confirmed, 'next').flat(), ['third', 'fourth'])
   confirmed.answered('run', 63_001)
   assert.equal(confirmed.bytes, 0)
 })
@@ -34,21 +38,21 @@ it('keeps what a run confirmed that ended, whatever the next one answers', () =>
   confirmed.add('old', 1, 'run', at(0))
   confirmed.add('new', 1, 'next', at(100_000))
   confirmed.add('newer', 1, 'next', at(200_000))
-  assert.deepEqual(confirmed.ofOtherRuns('next'), [['old']])
-  assert.deepEqual(confirmed.ofOtherRuns('third'), [['old'], ['new', 'newer']])
+  assert.deepEqual(others(confirmed, 'next'), [['old']])
+  assert.deepEqual(others(confirmed, 'third'), [['old'], ['new', 'newer']])
   confirmed.forget(['old'])
-  assert.deepEqual(confirmed.ofOtherRuns(undefined).flat(), ['new', 'newer'])
+  assert.deepEqual(others(confirmed, undefined).flat(), ['new', 'newer'])
   confirmed.add('newest', 1, 'next', at(300_000))
-  assert.deepEqual(confirmed.ofOtherRuns(undefined).flat(), ['newest'])
+  assert.deepEqual(others(confirmed, undefined).flat(), ['newest'])
   assert.equal(confirmed.bytes, 1)
 })
 
 it('keeps no more than its bytes', () => {
   const { confirmed, at } = kept(100)
   for (const item of ['a', 'b', 'c']) confirmed.add(item, 40, 'run', at(0))
-  assert.deepEqual(confirmed.ofOtherRuns('next').flat(), ['b', 'c'])
+  assert.deepEqual(others(confirmed, 'next').flat(), ['b', 'c'])
   assert.equal(confirmed.bytes, 80)
   confirmed.add('huge', 101, 'run', at(0))
-  assert.deepEqual(confirmed.ofOtherRuns('next').flat(), [])
+  assert.deepEqual(others(confirmed, 'next').flat(), [])
   assert.equal(confirmed.bytes, 0)
 })

@@ -65,12 +65,21 @@ export class RecentlyConfirmed<Item> {
     if (this.#first > this.#kept.length / 2) this.#keep(this.#all)
   }
 
+  /** The first that was confirmed of what is kept. */
+  get oldest(): Item | undefined {
+    return this.#kept[this.#first]?.item
+  }
+
   /** What was confirmed by other runs of Redis than this, by run, in that order: it may be lost. */
-  ofOtherRuns(runId: string | undefined): readonly (readonly Item[])[] {
-    const byRun = Map.groupBy(this.#all, each => each.runId)
-    return Array.from(byRun)
-      .filter(([run]) => run !== runId)
-      .map(([, kept]) => kept.map(({ item }) => item))
+  ofOtherRuns(runId: string | undefined): ReadonlyMap<string, readonly Item[]> {
+    const others = new Map<string, Item[]>()
+    for (const { runId: run, item } of this.#all) {
+      if (run === runId) continue
+      const items = others.get(run)
+      if (items) items.push(item)
+      else others.set(run, [item])
+    }
+    return others
   }
 
   /** Forgets what `ofOtherRuns` gave. */

@@ -42,6 +42,8 @@ export function connectRedis(url: string, role: RedisRole, hooks: RedisHooks): R
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     maxLoadingRetryTime: 1_000,
+    // One that has become a replica may not be the one any more to which the address leads.
+    reconnectOnError: ({ message }) => isReplicaError(message),
     retryStrategy: attempt => Math.min(50 * 2 ** Math.min(attempt, 6), 1_000) * (0.8 + Math.random() * 0.4),
     // A net under `answered`, for whoever forgets it. No `blockingTimeout`: it answers a blocking read with "nothing"
     // 100 ms after its time, for ever, where a connection has gone silent; `answered` fails, and it is made anew.
@@ -53,17 +55,23 @@ export function connectRedis(url: string, role: RedisRole, hooks: RedisHooks): R
   return redis
 }
 
+/** Within a script the code stands behind that of the script in older versions. */
+function isReplicaError(message: string): boolean {
+  return /^(?:ERR .*-)?READONLY /.test(message)
+}
+
 /** Why connections are being made anew. */
-const remade = new WeakMap<Redis, string>()
+const remade = new WeakMap<Redis, { readonly reason: string; readonly isTold: boolean }>()
 
 /**
  * Cuts a connection and makes a new one: the way out of one whose other end is silently gone.
- * @param reason for health
+ * @param reason for log and health
+ * @param isTold it is in the log already
  * @returns false when it is not there or is being made anew already
  */
-export function reconnect(redis: Redis, reason = 'it does not answer'): boolean {
+export function reconnect(redis: Redis, reason = 'it does not answer', isTold = false): boolean {
   if (redis.status !== 'ready' || remade.has(redis)) return false
-  remade.set(redis, reason)
+  remade.set(redis, { reason, isTold })
   redis.once('close', () => remade.delete(redis))
   redis.disconnect(true)
   return true
@@ -71,6 +79,8 @@ export function reconnect(redis: Redis, reason = 'it does not answer'): boolean 
 
 /** Connections of a process that are in trouble, by its health: the cause is cleared by the last that recovers. */
 const troubled = new WeakMap<Health, Set<Redis>>()
+/** Those of whose trouble the log tells. */
+const told = new WeakSet<Health>()
 
 function watch(redis: Redis, { log, health }: RedisHooks): void {
   const others = troubled.get(health) ?? new Set()
@@ -78,21 +88,24 @@ function watch(redis: Redis, { log, health }: RedisHooks): void {
   const lost = 'the connection was closed'
   let lastReason = lost
   const failed = () => {
-    if (others.size === 0) log.warn({ reason: lastReason }, 'Redis is away, going on without it')
+    if (!told.has(health) && !remade.get(redis)?.isTold) {
+      told.add(health)
+      log.warn({ reason: lastReason }, 'Redis is away, going on without it')
+    }
     others.add(redis)
     health.set('redis', `Redis can't be reached (${lastReason}): check that it runs and --redis-url`)
   }
   const recovered = () => {
     if (!others.delete(redis) || others.size > 0) return
     health.set('redis', undefined)
-    if (redis.status === 'ready') log.info('Redis is back')
+    if (told.delete(health) && redis.status === 'ready') log.info('Redis is back')
   }
   redis.on('error', (error: Error) => {
     lastReason = redisReason(error)
     if (redis.status !== 'ready') failed()
   })
   redis.on('close', () => {
-    lastReason = remade.get(redis) ?? lastReason
+    lastReason = remade.get(redis)?.reason ?? lastReason
     if (redis.status !== 'end') failed()
   })
   redis.on('ready', () => {
@@ -201,7 +214,10 @@ function badUrl(): StartError {
 export interface RedisSetup {
   /** Whether it writes an append-only file; undefined when it does not say. */
   readonly appendOnly: boolean | undefined
-  /** Tells one run of a server from its next and from other servers; undefined when it does not say. */
+  /**
+   * Tells one run of a server from its next and from other servers, and from itself before it was the replica of another;
+   * undefined when it does not say.
+   */
   readonly runId: string | undefined
 }
 
@@ -218,14 +234,16 @@ function warnOnce({ log, health }: RedisHooks, text: string): void {
 /**
  * Checks that this Redis can hold the queue: new enough, evicts nothing, writes an append-only file (else a warning).
  * @throws {StartError} when it is too old or its policy would delete waiting events; each names the fix
- * @throws Error when it does not answer
+ * @throws Error when it does not answer, or is a replica at the moment
  */
 export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<RedisSetup> {
-  const [info, memory, persistence] = await Promise.all([
+  const [info, memory, persistence, replication] = await Promise.all([
     infoSection(redis, 'server'),
     infoSection(redis, 'memory'),
     infoSection(redis, 'persistence'),
+    infoSection(redis, 'replication'),
   ])
+  if (infoField(replication, 'role') === 'slave') throw new Error('it is a replica: name its master')
   const version = infoField(info, 'redis_version')
   const [major = 0, minor = 0] = (version ?? '').split('.').map(Number)
   if (version !== undefined && major * 100 + minor < versionMin.number) {
@@ -254,7 +272,9 @@ export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<Redis
   }
   return {
     appendOnly: appendOnly === undefined ? undefined : appendOnly !== '0',
-    runId: infoField(info, 'run_id'),
+    // The second part is new with each master that it has followed.
+    runId:
+      [infoField(info, 'run_id') ?? [], infoField(replication, 'master_replid') ?? []].flat().join(' ') || undefined,
   }
 }
 

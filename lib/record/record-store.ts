@@ -159,8 +159,7 @@ export class RecordStore {
    */
   mayBeLost(): RecordEntry[] {
     const { isUsable } = this.#connection
-    return this.#confirmed
-      .ofOtherRuns(isUsable ? this.#restoredRun : undefined)
+    return [...this.#confirmed.ofOtherRuns(isUsable ? this.#restoredRun : undefined).values()]
       .flat()
       .flatMap(({ keys, values }) =>
         keys.flatMap((key, index) => {
@@ -266,7 +265,7 @@ export class RecordStore {
 
   async #setLost(runId: string): Promise<void> {
     const sentAt = performance.now()
-    const lost = this.#confirmed.ofOtherRuns(runId).flat()
+    const lost = [...this.#confirmed.ofOtherRuns(runId).values()].flat()
     for (const command of lost) {
       if (this.#connection.runId !== runId) throw new Error('the connection was closed')
       await this.#send(command)

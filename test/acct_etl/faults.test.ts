@@ -332,7 +332,13 @@ test('an input that breaks is told once, what came before is stored, and the spi
   const { port } = source.address() as AddressInfo
   const came = once(source, 'connection') as Promise<[Socket]>
   const words = ['cmd/acct_etl.ts', `--redis-url=${rig.redis.url}`, `--spill-dir=${rig.spillDir}`]
-  const etl = await startProcess('bash', ['-c', `exec node "$@" </dev/tcp/127.0.0.1/${port}`, '-', ...words])
+  const etl = await startProcess('bash', [
+    '-c',
+    `exec "$@" </dev/tcp/127.0.0.1/${port}`,
+    '-',
+    process.execPath,
+    ...words,
+  ])
   const [socket] = await came
   source.close()
   socket.on('error', () => undefined)

@@ -1,7 +1,7 @@
 /** Whatever happens to Redis, the network or a process: every event that was said to be safe comes out, with its id. */
 import assert from 'node:assert/strict'
 import { readdir, rename, symlink } from 'node:fs/promises'
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { after, afterEach, before, describe, it } from 'node:test'
 import { join } from 'node:path'
 import type { TrackingEvent } from '../../lib/event/event.ts'
 import { StartError } from '../../lib/process/start-error.ts'
@@ -14,6 +14,8 @@ import { sized } from '../support/soak.ts'
 import {
   closeAll,
   expectAll,
+  expectConserved,
+  expectNoneDropped,
   finish,
   hooks,
   metric,
@@ -27,24 +29,6 @@ import {
 } from './queue-under-test.ts'
 
 afterEach(closeAll)
-
-/** Where all events that were pushed are: what went in is what came out and what is still inside. */
-async function expectConserved(metrics: ReturnType<typeof hooks>['metrics'], waiting: number): Promise<void> {
-  const value = (name: string, labels = {}) => metric(metrics, name, labels)
-  const spilled = await value('test_events_pushed_total', { outcome: 'spilled' })
-  let drained = 0
-  // What is being drained is counted a moment after it left the disk.
-  await until('what was spilled to be drained or on disk', async () => {
-    drained = await value('test_spill_drained_total')
-    const requeued = await value('test_events_requeued_total')
-    return spilled + requeued === drained + (await value('test_spill_events'))
-  })
-  const queued = (await value('test_events_pushed_total', { outcome: 'queued' })) + drained
-  const done = await value('feeder_queue_done_total')
-  const requeued = await value('test_events_requeued_total')
-  // What timed out and was executed all the same is in the queue twice.
-  assert.ok(done + waiting >= queued - requeued, `${done} done and ${waiting} waiting of ${queued} queued`)
-}
 
 describe('the queue, when Redis fails', () => {
   let redis: TestRedis
@@ -65,7 +49,7 @@ describe('the queue, when Redis fails', () => {
       await redis.restart()
     }
     await stop()
-    assert.equal(outcomes.dropped, 0)
+    await expectNoneDropped(ours.metrics)
     await expectAll(consumer, safe)
     await until('the spill to be drained', async () => (await metric(ours.metrics, 'test_spill_events')) === 0)
     await expectConserved(ours.metrics, await consumer.waiting())
@@ -207,192 +191,6 @@ describe('the queue, when Redis fails', () => {
   })
 })
 
-describe('the queue, when Redis dies before it has written what it confirmed', () => {
-  let redis: TestRedis
-  // Written at once, so that what is cut off is all that is lost; with `everysec` more may be, as the disk is busy.
-  beforeEach(async () => (redis = await startRedis(['--appendfsync', 'no'])))
-  afterEach(async () => {
-    await closeAll()
-    await redis.stop()
-  })
-  const pushMany = async (push: () => Promise<unknown>, count: number) => {
-    for (let pushed = 0; pushed < count; pushed += 10) await Promise.all(Array.from({ length: 10 }, () => push()))
-  }
-  const requeued = ({ metrics }: ReturnType<typeof hooks>) => metric(metrics, 'test_events_requeued_total')
-
-  it('queues again what is missing, and only that', async () => {
-    const ours = hooks(redis.url)
-    const { safe, outcomes, push } = await openProducer(ours)
-    await pushMany(push, 400)
-    await redis.restartWithout(20_000)
-    await until('events to be queued again', async () => (await requeued(ours)) > 0)
-    await until('them to be in Redis', async () => (await metric(ours.metrics, 'test_spill_events')) === 0)
-    await until('an event to be queued', async () => (await push()) === 'queued')
-    const consumer = await openConsumer(ours)
-    // No more than was pushed: nothing that had survived was queued a second time.
-    assert.equal(await consumer.waiting(), safe.size)
-    await expectAll(consumer, safe)
-    assert.ok((await requeued(ours)) < 200)
-    assert.equal(outcomes.dropped, 0)
-    await expectConserved(ours.metrics, await consumer.waiting())
-  })
-
-  it('queues nothing again when nothing is missing, be it waiting or taken out', async () => {
-    const ours = hooks(redis.url)
-    const { safe, push } = await openProducer(ours)
-    const consumer = await openConsumer(ours)
-    await pushMany(push, 100)
-    await expectAll(consumer, safe)
-    await pushMany(push, 100)
-    await redis.restart()
-    await until('an event to be queued', async () => (await push()) === 'queued')
-    await expectAll(consumer, safe)
-    assert.equal(await requeued(ours), 0)
-    await expectConserved(ours.metrics, await consumer.waiting())
-  })
-
-  it('queues nothing again that was taken out, though another process has pushed since', async () => {
-    const ours = hooks(redis.url)
-    const { producer, safe, push } = await openProducer(ours)
-    const consumer = await openConsumer(ours)
-    await pushMany(push, 100)
-    await expectAll(consumer, safe)
-    await until('nothing to be kept any more', () => producer.confirmedBytes === 0)
-    const other = await openProducer(hooks(redis.url))
-    await pushMany(other.push, 100)
-    await redis.restart()
-    await until('an event to be queued', async () => (await push()) === 'queued')
-    assert.equal(await requeued(ours), 0)
-    await expectAll(consumer, other.safe)
-  })
-
-  it('finds what is missing also where another process was first to push to the new one', async () => {
-    const ours = hooks(redis.url)
-    const other = { ...hooks(redis.url), partitions: 4 }
-    const { safe, push } = await openProducer(ours)
-    await pushMany(push, 400)
-    const proxy = await startFaultProxy(redis.port)
-    try {
-      const late = hooks(`redis://127.0.0.1:${proxy.port}`)
-      const behind = await openProducer(late)
-      await pushMany(behind.push, 400)
-      proxy.goSilent()
-      await redis.restartWithout(40_000)
-      const first = await openProducer(other)
-      await pushMany(first.push, 100)
-      proxy.heal()
-      proxy.cut()
-      await until('events to be queued again', async () => (await requeued(late)) > 0)
-      const consumer = await openConsumer(hooks(redis.url))
-      await expectAll(consumer, new Map([...safe, ...behind.safe, ...first.safe]))
-    } finally {
-      await proxy.close()
-    }
-  })
-
-  it('loses nothing when it dies again and again, sometimes before it was asked what is missing', async () => {
-    const ours = hooks(redis.url)
-    const { safe, outcomes, push } = await openProducer(ours)
-    const stop = pushing(push)
-    for (let kills = 1; kills <= sized(8, 100); kills++) {
-      const before = outcomes.queued
-      await until('events to be queued', () => outcomes.queued > before + 100)
-      await redis.restartWithout(kills % 3 === 0 ? 0 : 15_000)
-    }
-    await stop()
-    await expectAll(await openConsumer(ours), safe)
-    assert.equal(outcomes.dropped, 0)
-    assert.ok((await requeued(ours)) > 0)
-  })
-
-  it('stores records again, the newest last, also when Redis dies amidst of it, and once more', async () => {
-    const proxy = await startFaultProxy(redis.port)
-    const store = await RecordStore.open({ ...hooks(`redis://127.0.0.1:${proxy.port}`), partitions: 1, prefix: 'test' })
-    try {
-      const put = (messageId: string, job: string) =>
-        store.putMany('accounting', [{ messageId, record: { job } }], 1_000)
-      await put('m', 'first')
-      await put('m', 'second')
-      const cut = proxy.loseAnswerTo('second').then(() => proxy.goSilent())
-      await redis.replace()
-      await cut
-      for (let deaths = 0; deaths < 2; deaths++) {
-        await redis.replace()
-        proxy.heal()
-        proxy.cut()
-        await until('a record to be there', async () => {
-          const found = await store.getMany(['m']).catch(() => undefined)
-          return found?.has('m')
-        })
-        // What is stored now comes behind what is stored again.
-        await put('other', 'third')
-        assert.equal((await store.getMany(['m'])).get('m')?.job, 'second')
-      }
-    } finally {
-      await store.close()
-      await proxy.close()
-    }
-  })
-
-  it('stores records again, the newest last', async () => {
-    const store = await RecordStore.open({ ...hooks(redis.url), prefix: 'test' })
-    try {
-      const entries = (job: string) =>
-        Array.from({ length: 200 }, (_, n) => ({ messageId: `m${n}`, record: { recipient: `r${n}@example.com`, job } }))
-      await store.putMany('accounting', entries('first'), 1_000)
-      await store.putMany('accounting', entries('second'), 1_000)
-      await redis.restartWithout(30_000)
-      const ids = entries('').map(({ messageId }) => messageId)
-      await until('all records to be there', async () => {
-        const found = await store.getMany(ids).catch(() => new Map<string, { job?: string }>())
-        return ids.every(id => found.get(id)?.job === 'second')
-      })
-    } finally {
-      await store.close()
-    }
-  })
-
-  it('queues again what is missing also where the disk has no room for it', async () => {
-    const ours = hooks(redis.url)
-    const { safe, outcomes, push } = await openProducer(ours, { spillBytesMax: 8_000 })
-    await pushMany(push, 400)
-    assert.equal(outcomes.queued, 400)
-    await redis.restartWithout(50_000)
-    const consumer = await openConsumer(ours)
-    await expectAll(consumer, safe)
-    await expectConserved(ours.metrics, await consumer.waiting())
-  })
-
-  it('queues again what is missing also while the disk hangs, and takes new events meanwhile', async t => {
-    const ours = hooks(redis.url)
-    const { safe, outcomes, push } = await openProducer(ours)
-    await pushMany(push, 400)
-    assert.equal(outcomes.queued, 400)
-    const disk = Promise.withResolvers<boolean>()
-    t.mock.method(EventSpill.prototype, 'put', (_: string, onImpatience: () => void) => {
-      setImmediate(onImpatience)
-      return disk.promise
-    })
-    await redis.restartWithout(20_000)
-    await until('an event to be queued', async () => (await push()) === 'queued')
-    await expectAll(await openConsumer(ours), safe)
-    disk.resolve(false)
-  })
-
-  it('keeps on disk what may be missing, when the process ends while Redis is away', async () => {
-    const spillDir = await newFolder()
-    const { producer, safe, push } = await openProducer(hooks(redis.url), { spillDir })
-    await pushMany(push, 200)
-    await redis.kill('SIGKILL')
-    await until('Redis to be missed', async () => (await push()) === 'spilled')
-    await producer.close()
-    await redis.replace()
-    const ours = hooks(redis.url)
-    await openProducer(ours, { spillDir })
-    await expectAll(await openConsumer(ours), safe)
-  })
-})
-
 describe('the queue, when Redis is out of memory', () => {
   it('keeps new events on disk while the feeder drains Redis, and loses none', async () => {
     const redis = await startRedis(['--maxmemory', '3mb'])
@@ -520,7 +318,7 @@ describe('the queue, when connections break', () => {
       proxy.heal()
       proxy.cut()
       await expectAll(consumer, safe)
-      assert.equal(outcomes.dropped, 0)
+      await expectNoneDropped(ours.metrics)
     } finally {
       await closeAll()
       await proxy.close()

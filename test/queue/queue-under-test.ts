@@ -160,3 +160,26 @@ export async function metric(registry: Registry, name: string, labels: Record<st
     .filter(value => Object.entries(labels).every(([label, text]) => value.labels[label] === text))
     .reduce((sum, { value }) => sum + value, 0)
 }
+
+/** Where all events that were pushed are: what went in is what came out and what is still inside. */
+export async function expectConserved(metrics: Registry, waiting: number): Promise<void> {
+  const value = (name: string, labels = {}) => metric(metrics, name, labels)
+  const spilled = await value('test_events_pushed_total', { outcome: 'spilled' })
+  let drained = 0
+  // What is being drained is counted a moment after it left the disk.
+  await until('what was spilled to be drained or on disk', async () => {
+    drained = await value('test_spill_drained_total')
+    const requeued = await value('test_events_requeued_total')
+    return spilled + requeued === drained + (await value('test_spill_events'))
+  })
+  const queued = (await value('test_events_pushed_total', { outcome: 'queued' })) + drained
+  const done = await value('feeder_queue_done_total')
+  const requeued = await value('test_events_requeued_total')
+  // What timed out and was executed all the same is in the queue twice.
+  assert.ok(done + waiting >= queued - requeued, `${done} done and ${waiting} waiting of ${queued} queued`)
+}
+
+/** Of all that was pushed; one that was told so because the disk hung for a second may have been kept all the same. */
+export async function expectNoneDropped(metrics: Registry): Promise<void> {
+  assert.equal(await metric(metrics, 'test_events_pushed_total', { outcome: 'dropped' }), 0)
+}

@@ -140,19 +140,33 @@ describe('a Redis for the queue', () => {
     try {
       await redis.client.replicaof('127.0.0.1', 1)
       const ours = hooks(redis.url)
-      const { outcomes, push } = await openProducer(ours)
+      const { safe, outcomes, push } = await openProducer(ours)
       await push()
       assert.equal(outcomes.spilled, 1)
-      assert.match(ours.health.report().reasons['redis-setup'] ?? '', /can't be used \(READONLY/)
+      assert.match(ours.health.report().reasons['redis-setup'] ?? '', /can't be used \(it is a replica/)
       await redis.client.replicaof('NO', 'ONE')
       await until('an event to be queued', async () => (await push()) === 'queued')
       await until('health', () => ours.health.report().status === 'ok')
       // Once it is known, being made a replica shows when something is pushed.
+      const consumer = await openConsumer(ours)
+      const waiting = consumer.take(100, 1_000)
       await redis.client.replicaof('127.0.0.1', 1)
+      ours.lines.length = 0
       await until('health', async () => {
         await push()
-        return /READONLY/.test(ours.health.report().reasons['queue'] ?? '')
+        return /it is a replica/.test(ours.health.report().reasons['redis-setup'] ?? '')
       })
+      await until('it to have been looked at again and again', async () => {
+        await consumer.take(100, 200)
+        return Number(/total_connections_received:(\d+)/.exec(await redis.client.info('stats'))?.[1]) > 20
+      })
+      // Not a line for each.
+      assert.ok(ours.lines.length < 15, ours.lines.join(''))
+      await redis.client.replicaof('NO', 'ONE')
+      await until('an event to be queued', async () => (await push()) === 'queued')
+      await waiting
+      await expectAll(consumer, safe)
+      await until('health', () => ours.health.report().status === 'ok')
       assert.equal(outcomes.dropped, 0)
     } finally {
       await closeAll()

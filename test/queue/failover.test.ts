@@ -1,0 +1,79 @@
+/** Redis fails over to a replica, which never had all that the master confirmed. */
+import assert from 'node:assert/strict'
+import type { AddressInfo } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
+import { afterEach, describe, it } from 'node:test'
+import { until } from '../support/process.ts'
+import { startRedis } from '../support/redis.ts'
+import { closeAll, expectAll, hooks, metric, openConsumer, openProducer } from './queue-under-test.ts'
+
+afterEach(closeAll)
+
+/** An address that leads to a server that can be changed; connections that are there stay where they are. */
+async function startBalancer(port: number) {
+  let target = port
+  const sockets = new Set<Socket>()
+  const server = createServer(client => {
+    const upstream = connect(target, '127.0.0.1')
+    for (const [one, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(one)
+      one.on('error', () => undefined).on('close', () => other.destroy())
+      one.pipe(other)
+    }
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    leadTo: (other: number) => (target = other),
+    close: () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
+  }
+}
+
+describe('the queue, when Redis fails over', () => {
+  it('follows the address to the new master, though nobody cuts the connection, and queues again what that never had', async () => {
+    const [old, promoted] = await Promise.all([startRedis(), startRedis()])
+    const balancer = await startBalancer(old.port)
+    try {
+      const ours = hooks(balancer.url)
+      const { safe, outcomes, push } = await openProducer(ours)
+      const consumer = await openConsumer(ours)
+      for (let i = 0; i < 50; i++) await push()
+      assert.equal(outcomes.queued, 50)
+      balancer.leadTo(promoted.port)
+      await old.client.replicaof('127.0.0.1', promoted.port)
+      await until('an event to be queued', async () => (await push()) === 'queued')
+      assert.ok((await promoted.client.dbsize()) > 0)
+      await expectAll(consumer, safe)
+      assert.equal(await metric(ours.metrics, 'test_events_requeued_total'), 50)
+      await until('health', () => ours.health.report().status === 'ok')
+    } finally {
+      await closeAll()
+      balancer.close()
+      await Promise.all([old.stop(), promoted.stop()])
+    }
+  })
+
+  it('queues again what the same server has lost because it was the replica of another for a while', async () => {
+    const [redis, other] = await Promise.all([startRedis(), startRedis(['--repl-diskless-sync-delay', '0'])])
+    try {
+      const ours = hooks(redis.url)
+      const { safe, push } = await openProducer(ours)
+      for (let i = 0; i < 50; i++) await push()
+      await redis.client.replicaof('127.0.0.1', other.port)
+      await until('it to have taken over what the other has', async () => (await redis.client.dbsize()) === 0)
+      await until('it to be found out', async () => (await push()) === 'spilled')
+      await redis.client.replicaof('NO', 'ONE')
+      await until('an event to be queued', async () => (await push()) === 'queued')
+      await expectAll(await openConsumer(ours), safe)
+    } finally {
+      await closeAll()
+      await Promise.all([redis.stop(), other.stop()])
+    }
+  })
+})
