@@ -6,6 +6,7 @@
  */
 import { announce } from './capabilities.ts'
 import { ClientConversation } from './client-conversation.ts'
+import { ClientPatience } from './client-patience.ts'
 import { verbOf } from './command-line.ts'
 import { readMail, readRcpt, Refused } from './envelope-command.ts'
 import { MailTransaction } from './mail-transaction.ts'
@@ -18,6 +19,10 @@ import { SessionIdentity } from './session-identity.ts'
 import { UpstreamUnavailable } from './upstream-connection.ts'
 
 type Phase = 'commands' | 'receiving' | 'finishing'
+
+/** Commands that exist and are not taken. */
+const known = new Set(['VRFY', 'EXPN', 'HELP', 'TURN', 'ETRN', 'BDAT', 'XCLIENT', 'XFORWARD'])
+const webMethods = new Set(['GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', 'CONNECT', 'DELETE'])
 
 export class ClientSession {
   readonly #relay: Relay
@@ -37,13 +42,11 @@ export class ClientSession {
   #phase: Phase = 'commands'
   #esmtp = false
   #greeted = false
-  #errors = 0
-  #idleCommands = 0
   /** The farewell is said. */
   #over = false
   #closed = false
-  // Clocks, in the time of performance.now().
-  #idleSince = performance.now()
+  readonly #patience: ClientPatience
+  /** When MAIL came, in the time of `performance.now()`. */
   #mailAt = 0
   #clock: MessageClock | undefined
 
@@ -51,6 +54,7 @@ export class ClientSession {
     this.#relay = relay
     this.#channel = channel
     this.#identity = new SessionIdentity(relay, channel)
+    this.#patience = new ClientPatience(relay.context.limits, performance.now())
     const { conversation } = relay
     if (conversation) this.#conversation = new ClientConversation((from, text) => conversation(channel.id, from, text))
   }
@@ -158,11 +162,11 @@ export class ClientSession {
         this.#data(line, next)
         return
       case 'RSET':
-        this.#idleCommands++
+        this.#patience.idleCommand()
         this.#settle(this.#resetTransaction(), next)
         return
       case 'NOOP':
-        this.#idleCommands++
+        this.#patience.idleCommand()
         this.#write(localReply(250, '2.0.0', 'Ok'))
         this.#proceed(next)
         return
@@ -175,21 +179,15 @@ export class ClientSession {
       case 'AUTH':
         this.#authenticate(line, next)
         return
-      case 'VRFY':
-      case 'EXPN':
-      case 'HELP':
-      case 'TURN':
-      case 'ETRN':
-      case 'BDAT':
-      case 'XCLIENT':
-      case 'XFORWARD':
-        this.#refuse(localReply(502, '5.5.1', 'Command not implemented'), next)
-        return
       default:
-        if (/^(?:GET|POST|PUT|HEAD|OPTIONS|CONNECT|DELETE)$/.test(verb) && line.includes(' HTTP/')) {
-          this.end(localReply(421, '4.7.0', 'This is not a web server'))
-        } else this.#refuse(localReply(500, '5.5.2', 'Command not recognized'), next)
+        this.#notTaken(verb, line, next)
     }
+  }
+
+  #notTaken(verb: string, line: Buffer, next: () => void): void {
+    if (webMethods.has(verb) && line.includes(' HTTP/')) this.end(localReply(421, '4.7.0', 'This is not a web server'))
+    else if (known.has(verb)) this.#refuse(localReply(502, '5.5.1', 'Command not implemented'), next)
+    else this.#refuse(localReply(500, '5.5.2', 'Command not recognized'), next)
   }
 
   /** Answers with what comes, then reads on. */
@@ -285,12 +283,12 @@ export class ClientSession {
       pending = transaction.rcpt(command)
     } catch (error) {
       if (!(error instanceof Refused)) throw error
-      this.#errors++
+      this.#patience.wrongCommand()
       pending = Promise.resolve(error.reply)
     }
     this.#replies.reserve(pending)
     // A session that is at its limit of errors ends as soon as all is answered.
-    if (this.#errors > this.#relay.context.limits.errorsMax) this.#replies.whenEmpty(() => this.#proceed(next))
+    if (this.#patience.hasTooManyErrors) this.#replies.whenEmpty(() => this.#proceed(next))
     else next()
   }
 
@@ -344,10 +342,7 @@ export class ClientSession {
       this.#relay.context.metrics.message(reply.code, bytes, ms)
       this.#relay.log.debug({ session: this.#channel.id, code: reply.code, bytes, ms: Math.round(ms) }, 'message')
       transaction.concluded(this.#channel.listens)
-      if (isPositive(reply)) {
-        this.#errors = 0
-        this.#idleCommands = 0
-      }
+      if (isPositive(reply)) this.#patience.forgive()
       if (this.#closed) this.#identity.upstream?.close()
     })
     this.#replies.whenEmpty(() => this.#channel.resume())
@@ -395,23 +390,18 @@ export class ClientSession {
     const isReceiving = this.#phase === 'receiving'
     const isLate = isReceiving
       ? this.#clock?.isLate(now) === true
-      : this.#phase === 'commands' && this.#replies.length === 0 && this.#isIdle(now, isUpgrading)
+      : this.#phase === 'commands' &&
+        this.#replies.length === 0 &&
+        this.#patience.isOver(now, {
+          partialSince: this.#channel.partialSince,
+          stressed: this.#relay.stressed,
+          isUpgrading,
+        })
     if (!isLate) return
     this.#relay.context.metrics.refusedConnection('too slow')
     this.end(localReply(421, '4.4.2', `${this.#relay.name} Timeout, closing`))
     // Half a message, or half a TLS handshake: there is nothing to wait for.
     if (isReceiving || isUpgrading) this.#channel.destroy()
-  }
-
-  #isIdle(now: number, isUpgrading: boolean): boolean {
-    const { commandMs, handshakeMs, idleMs, stressIdleMs } = this.#relay.context.limits
-    const idle = now - this.#idleSince
-    const { partialSince } = this.#channel
-    return (
-      idle > (this.#relay.stressed ? stressIdleMs : idleMs) ||
-      (partialSince > 0 && now - partialSince > commandMs) ||
-      (isUpgrading && idle > handshakeMs)
-    )
   }
 
   #write(reply: Reply): void {
@@ -422,7 +412,7 @@ export class ClientSession {
     if (!this.#channel.reachable) return
     this.#conversation?.said(text)
     this.#channel.write(text)
-    this.#idleSince = performance.now()
+    this.#patience.clientsTurn(performance.now())
   }
 
   /** A fault of the program: the client gets a temporary failure, the process lives on. */
@@ -433,15 +423,13 @@ export class ClientSession {
 
   /** A reply of ours to a command that was wrong. */
   #refuse(reply: Reply, next: () => void): void {
-    this.#errors++
+    this.#patience.wrongCommand()
     this.#write(reply)
     this.#proceed(next)
   }
 
   #proceed(next: () => void): void {
-    const { errorsMax, idleCommandsMax } = this.#relay.context.limits
-    if (this.#errors > errorsMax || this.#idleCommands > idleCommandsMax) {
-      this.end(localReply(421, '4.7.0', 'Too many errors'))
-    } else this.#channel.whenWritable(next)
+    if (this.#patience.isExhausted) this.end(localReply(421, '4.7.0', 'Too many errors'))
+    else this.#channel.whenWritable(next)
   }
 }
