@@ -159,7 +159,9 @@ for (const [what, isMeant] of Object.entries(kindsOfFile)) {
         [...agent.endpoint.ledger.values()].filter(count => count > 1),
         [],
       )
-      assert.equal((await agent.health()).status, 'degraded')
+      // An agent that was killed in its first minute has written no queue ids down either.
+      const isUnnoticed = what === 'the queue ids' && how === 'removed'
+      assert.equal((await agent.health()).status, isUnnoticed ? 'ok' : 'degraded')
     })
   }
 }
