@@ -144,3 +144,18 @@ test('a folder for dead letters that can not be made is said in one line', async
   assert.match(process.output.stdout, /"reason":"[^"]*dead-letters can't be made \(EEXIST\): check/)
   assert.ok(!process.output.stdout.includes('stack'))
 })
+
+test('what an endpoint may hold of secrets is told neither by the log nor by the refusal of a bad one', async context => {
+  const agent = await agentUnderTest(context)
+  const query = '?token=hunter2'
+  const running = await agent.start(`--endpoint=${agent.endpoint.url}${query}`)
+  assert.match(running.output.stdout, /"endpoint":"http:\/\/127\.0\.0\.1:\d+"/)
+  for (const bad of [`https://user:hunter2@api.example/`, `http://api.example/${query}`]) {
+    const refused = await startProcess('node', [`${root}cmd/agent.ts`, '--check', `--endpoint=${bad}`])
+    assert.equal((await refused.exited).code, 1)
+    assert.match(refused.output.stderr, /--endpoint: .*expected/)
+    assert.ok(!refused.output.stderr.includes('hunter2'), refused.output.stderr)
+  }
+  await running.stop()
+  assert.ok(!running.output.stdout.includes('hunter2'), running.output.stdout)
+})

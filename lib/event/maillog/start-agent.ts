@@ -122,7 +122,7 @@ async function start(context: Context, closers: (() => void | Promise<void>)[]):
   closers.push(stopLooking)
   agent.start()
   const pendingRecords = pending.lastSeq - pending.releasedSeq
-  log.info({ logPath, endpoint: settings.endpoint, pendingRecords }, 'following the log')
+  log.info({ logPath, endpoint: new URL(settings.endpoint).origin, pendingRecords }, 'following the log')
   context.onReload(() => uploader.reload())
   return agent
 }
