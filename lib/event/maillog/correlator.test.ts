@@ -231,6 +231,46 @@ const cases: Record<string, [lines: string[], events: string[]]> = {
     ],
     ['1111 delivered r@x 250'],
   ],
+  'the next host logs to the same place': [
+    [
+      ...open(a, u1),
+      ...[client(b), active(b), status(b, 'bounced', 'host mx[1] said: 550 no')].map(line => `@relay ${line}`),
+      near(sent(a, `250 Ok: queued as ${b}`)),
+    ],
+    ['1111 bounced r@x 550'],
+  ],
+  'the next host knows the message by its message-id only': [
+    [
+      client(a),
+      header(a, u1),
+      messageId(a, u2),
+      active(a),
+      ...[client(b), messageId(b, u2), active(b)].map(line => `@relay ${line}`),
+      near(sent(a, `250 Ok: queued as ${b}`)),
+      `@relay ${sent(b)}`,
+    ],
+    ['1111 delivered r@x 250'],
+  ],
+  'the next host by the same address and with the same UUID, beside one that has the id for another': [
+    [
+      ...[client(b), header(b, u2), active(b)].map(line => `@other ${line}`),
+      ...open(a, u1),
+      `@relay ${b}: client=mx.out[203.0.113.9]`,
+      ...[header(b, u1), active(b)].map(line => `@relay ${line}`),
+      status(a, 'sent', `250 Ok: queued as ${b}`).replace('192.0.2.1', '203.0.113.9'),
+      ...[sent(b)].map(line => `@relay ${line}`),
+    ],
+    ['1111 delivered r@x 250'],
+  ],
+  'a remote server that names an id of another host delivered the message': [
+    [
+      ...open(a, u1),
+      ...[client(b), header(b, u2), active(b)].map(line => `@relay ${line}`),
+      near(sent(a, `250 Ok: queued as ${b}`)),
+      `@relay ${sent(b)}`,
+    ],
+    ['1111 delivered r@x 250', '2222 delivered r@x 250'],
+  ],
   'three hops, the name known last': [
     [
       client(a),
@@ -241,6 +281,16 @@ const cases: Record<string, [lines: string[], events: string[]]> = {
       active('C0000000003'),
       sent('C0000000003'),
       near(sent(b, '250 Ok: queued as C0000000003')),
+      near(sent(a, `250 Ok: queued as ${b}`)),
+      header(a, u1),
+    ],
+    ['1111 delivered r@x 250'],
+  ],
+  'a hop to another host, the name known last': [
+    [
+      client(a),
+      active(a),
+      ...[client(b), active(b), sent(b)].map(line => `@relay ${line}`),
       near(sent(a, `250 Ok: queued as ${b}`)),
       header(a, u1),
     ],

@@ -8,7 +8,7 @@
  * - the UUID comes from the line that header_checks logs, else from the message-id;
  * - `status=` decides what happened, never a reply code; `status=expired` names no recipient and ends all that wait;
  * - `sent` to a content filter, to another instance or by an alias is a hop when the text names a queue id that was opened
- *   in this log meanwhile: the message goes on as that one, which inherits the UUID;
+ *   in this log meanwhile, on this host or another: the message goes on as that one, which inherits the UUID;
  * - notifications that Postfix sends are messages too, but nobody's.
  */
 import { clientDigest } from './client-digest.ts'
@@ -287,8 +287,14 @@ export class Correlator {
     const near = relayAddress(relay)
     const id = nextQueueId(line, textFrom, textEnd)
     if (id !== -1) {
-      const next = this.#ids.find(line, id, queueIdEnd(line, id, textEnd))
-      if (next !== 0 && this.#goesOnAs(slot, next, near)) {
+      const end = queueIdEnd(line, id, textEnd)
+      let next = this.#ids.find(line, id, end)
+      // Another machine of ours that logs to the same place, or an instance that goes by a name of its own.
+      if (next === 0 || !this.#goesOnAs(slot, next, near)) {
+        const isIt = (other: number) => this.#goesOnAs(slot, other, near) && this.#mayBeSame(slot, other)
+        next = this.#ids.findElsewhere(line, id, end, isIt)
+      }
+      if (next !== 0) {
         this.#inherit(slot, next)
         return true
       }
@@ -308,6 +314,17 @@ export class Correlator {
     const [first, second] = clientDigest(relay)
     const client = ids.clientOf(next)
     return client[0] === first && client[1] === second
+  }
+
+  /** Whether nothing that is known of the next speaks against its being the same message. */
+  #mayBeSame(slot: number, next: number): boolean {
+    const ids = this.#ids
+    const messageId = ids.messageIdUuid(next)
+    return (
+      ids.rank(next) === uuidRank.none ||
+      ids.sameUuid(next, slot) ||
+      (messageId !== undefined && messageId === ids.messageIdUuid(slot))
+    )
   }
 
   #inherit(parent: number, child: number): void {

@@ -28,6 +28,16 @@ export class QueueHosts {
     return this.#hosts[number]!
   }
 
+  /** Those that came first, at most so many. */
+  *numbers(countMax: number): Generator<number> {
+    let count = 0
+    for (const [number, host] of this.#hosts.entries()) {
+      if (!host) continue
+      if (count++ === countMax) return
+      yield number
+    }
+  }
+
   *all(): Generator<QueueHost> {
     for (const host of this.#hosts) if (host) yield host
   }

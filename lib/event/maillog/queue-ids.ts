@@ -38,6 +38,8 @@ const at = {
 } as const
 const slotWords = at.queueId + queueIdCharsMax / 4
 const slotsMin = 1024
+/** Hosts that a queue id is looked for on, when that of its line does not know it. */
+const hostsAskedMax = 64
 
 const rankBits = 3
 const nullSenderBit = 4
@@ -82,6 +84,26 @@ export class QueueIds {
       if (this.#isThat(slot, text, from, to)) return slot
     }
     return 0
+  }
+
+  /**
+   * The slot of the queue id that stands there in a text on another host than the chosen one, such that `isIt`: of several
+   * the one that was opened last; or 0.
+   */
+  findElsewhere(text: string, from: number, to: number, isIt: (slot: number) => boolean): number {
+    const chosen = this.#host
+    let found = 0
+    try {
+      for (const number of this.#hosts.numbers(hostsAskedMax)) {
+        if (number === chosen) continue
+        this.#host = number
+        const slot = this.find(text, from, to)
+        if (slot !== 0 && (found === 0 || this.isAfter(slot, found)) && isIt(slot)) found = slot
+      }
+      return found
+    } finally {
+      this.#host = chosen
+    }
   }
 
   /**

@@ -48,10 +48,10 @@ interface SavedMessage {
   c?: readonly [number, number] | string
   /** When it left the queue. */
   r?: number
-  /** Recipients that wait, results that wait for the UUID, the queue ids that it went on as. */
+  /** Recipients that wait, results that wait for the UUID, the queue ids that it went on as: on another host with that. */
   p?: readonly (SavedPending | Pending)[]
   w?: readonly PendingOutcome[]
-  g?: readonly string[]
+  g?: readonly (string | readonly [host: string, id: string])[]
 }
 
 /** To, original to, relay, enhanced code, code, description, reported at, SOFTBOUNCE reported; earlier versions named them. */
@@ -157,7 +157,7 @@ export class QueueState {
     // Earlier versions did not say it: things then expire a little earlier.
     if (typeof swept === 'number') this.#sweptMs = swept
     const { ids } = this
-    const parents: [parent: number, host: string, children: readonly string[]][] = []
+    const parents: [parent: number, host: string, children: NonNullable<SavedMessage['g']>][] = []
     for (let next = messages.next(); next.done !== true; next = messages.next()) {
       const line = next.value
       const saved = JSON.parse(line) as SavedMessage
@@ -169,8 +169,9 @@ export class QueueState {
       if (saved.g) parents.push([slot, saved.h, saved.g])
     }
     for (const [parent, host, children] of parents) {
-      ids.setHost(host)
-      for (const id of children) {
+      for (const named of children) {
+        const [on, id] = typeof named === 'string' ? [host, named] : named
+        ids.setHost(on)
         const child = ids.find(id, 0, id.length)
         if (child !== 0) this.held.addChild(parent, child)
       }
@@ -235,8 +236,13 @@ export class QueueState {
       ...(ids.isRemoved(slot) && { r: ids.removedS(slot) * 1000 }),
       ...(pending.length > 0 && { p: pending.map(savedPending) }),
       ...(held.length > 0 && { w: held }),
-      ...(children.length > 0 && { g: children.map(child => ids.idOf(child)) }),
+      ...(children.length > 0 && { g: children.map(child => this.#named(child, ids.hostOf(slot))) }),
     }
+  }
+
+  #named(slot: number, host: string): string | readonly [host: string, id: string] {
+    const { ids } = this
+    return ids.hostOf(slot) === host ? ids.idOf(slot) : [ids.hostOf(slot), ids.idOf(slot)]
   }
 
   #restore(slot: number, saved: SavedMessage): void {
