@@ -11,6 +11,7 @@ import { serveHttp } from './http-server.ts'
 import { mailboxLimits, serveMailbox } from './mailbox-server.ts'
 import type { ConsoleOptions } from './options.ts'
 import { StoreError } from './store-error.ts'
+import { whatFails } from './what-fails.ts'
 
 /** How often the bounds of the database are looked after, and whether it can be written where it could not be. */
 const tendMs = 5_000
@@ -65,10 +66,10 @@ export async function startConsole(context: ProcessContext<ConsoleOptions>): Pro
       well()
       log.info('the database can be written and read again')
     } catch (error) {
-      troubled('store', error as Error)
+      troubled(await whatFails(archive), error as Error)
     }
   }
-  await archive.call('sweepMails').catch((error: Error) => troubled('store', error))
+  await archive.call('sweepMails').catch(async (error: Error) => troubled(await whatFails(archive), error))
   await tend()
   let tending = Promise.resolve()
   const timer = setInterval(() => {

@@ -1,19 +1,11 @@
 import assert from 'node:assert/strict'
-import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { Registry } from 'prom-client'
+import { freePort } from '../../test/support/process.ts'
 import type { Archive } from './archive.ts'
 import { consoleMetrics } from './console-metrics.ts'
 import { serveHttp } from './http-server.ts'
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
 
 test('an answer that can not be given says whether storing or reading failed', async context => {
   const fails = () => {

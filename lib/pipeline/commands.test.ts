@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkSettings } from './commands.ts'
+import { checkSettings, printStatus, sendSample } from './commands.ts'
 import type { PipelinePlan } from './plan.ts'
 
 /** A plan whose only process runs this instead of judging its settings. */
@@ -37,4 +37,25 @@ test('checkSettings ends when it is told to', { timeout: 20_000 }, async () => {
   const judged = checkSettings(hangs, here, { stopping: stop.signal })
   stop.abort()
   await judged
+})
+
+test('all is not well while nothing but the supervisor runs, and there is nowhere to send a sample to', async () => {
+  const state = { supervisor: { pid: 1, started: '' }, children: [], configFile: '', startedAt: 0 }
+  const said: string[] = []
+  assert.equal(await printStatus(state, text => said.push(text)), false)
+  assert.equal(await sendSample(state, '', text => said.push(text)), false)
+  assert.deepEqual(said, Array(2).fill('mta-tracking is still being started: call this again in a moment'))
+})
+
+test('a wrapper that does not listen yet is told from one that refuses the sample', async () => {
+  const listens = [{ where: '127.0.0.1:1', what: 'SMTP' }]
+  const state = {
+    supervisor: { pid: 1, started: '' },
+    children: [{ name: 'wrapper', health: '', listens } as const],
+    configFile: '',
+    startedAt: 0,
+  }
+  const said: string[] = []
+  assert.equal(await sendSample(state, import.meta.filename, text => said.push(text)), false)
+  assert.deepEqual(said, ['the wrapper at 127.0.0.1:1 is not up: see status'])
 })

@@ -88,8 +88,15 @@ export async function checkSettings(
   }
 }
 
+/** While the settings are judged, there is a supervisor and nothing else. */
+const stillStarting = 'mta-tracking is still being started: call this again in a moment'
+
 /** Prints a line for each process, and one below it for what is wrong with it; whether all are well. */
 export async function printStatus(state: RunningState, say: Say): Promise<boolean> {
+  if (state.children.length === 0) {
+    say(stillStarting)
+    return false
+  }
   let well = true
   for (const child of state.children) {
     const { name, identity, listens } = child
@@ -124,7 +131,8 @@ export function addressOf(state: RunningState, name: string): string | undefined
 export async function sendSample(state: RunningState, file: string, say: Say): Promise<boolean> {
   const wrapper = addressOf(state, 'wrapper')
   if (wrapper === undefined) {
-    say('no wrapper runs here, so there is nowhere to send a sample to')
+    const why = 'no wrapper runs here, so there is nowhere to send a sample to'
+    say(state.children.length === 0 ? stillStarting : why)
     return false
   }
   const [host, port] = splitHostPort(wrapper)
@@ -139,7 +147,9 @@ export async function sendSample(state: RunningState, file: string, say: Say): P
     if (page !== undefined) say(`see it arrive at ${page}`)
     return true
   } catch (error) {
-    say(`the sample was not accepted: ${(error as Error).message}`)
+    const { code, message } = error as NodeJS.ErrnoException
+    const isUp = code !== 'ESOCKET' || !message.includes('ECONNREFUSED')
+    say(isUp ? `the sample was not accepted: ${message}` : `the wrapper at ${wrapper} is not up: see status`)
     return false
   } finally {
     transport.close()
