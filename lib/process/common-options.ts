@@ -5,8 +5,11 @@ import { hostPort, integer, oneOf, option, path, trackingUrl, type Option } from
 const redisUrl = {
   placeholder: 'URL',
   read: (value: string) => {
-    if (!/^(?:rediss?:\/\/.+|unix:\/\/\/.+)/.test(value)) {
-      throw new Error('expected redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH')
+    const url = /^(?:rediss?:\/\/.|unix:\/\/\/.)/.test(value) && URL.canParse(value) ? new URL(value) : undefined
+    const isUnix = url?.protocol === 'unix:'
+    const db = isUnix ? (url.searchParams.get('db') ?? '') : url?.pathname.slice(1)
+    if (!url || !/^\d*$/.test(db ?? '') || (!isUnix && url.hostname === '')) {
+      throw new Error('expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH?db=N, of one server')
     }
     return value
   },

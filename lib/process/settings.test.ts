@@ -188,6 +188,11 @@ test('a secret is never repeated, wherever it came from', () => {
     refusal(['-api_kye=SECRET=SECRET']),
     refusal(['--redis-url', 'SECRET']),
     refusal(['--redis-url=http://user:SECRET@host']),
+    refusal(['--redis-url=redis://:SECRET@one:1,two:2']),
+    refusal(['--redis-url=redis://:SECRET@host:99999']),
+    refusal(['--redis-url=redis://:SECRET@host/queue']),
+    refusal(['--redis-url=redis+sentinel://:SECRET@host:26379/main']),
+    refusal(['--redis-url=unix:///redis.sock?db=SECRET']),
   ]) {
     assert.doesNotMatch(message, /SECRET/)
     assert.match(message, /pin|api-kye|redis-url/)

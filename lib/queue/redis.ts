@@ -233,7 +233,8 @@ function warnOnce({ log, health }: RedisHooks, text: string): void {
 
 /**
  * Checks that this Redis can hold the queue: new enough, evicts nothing, writes an append-only file (else a warning).
- * @throws {StartError} when it is too old or its policy would delete waiting events; each names the fix
+ * @throws {StartError} when it is too old, its policy would delete waiting events or it has no such database; each names
+ *   the fix
  * @throws Error when it does not answer, or is a replica at the moment
  */
 export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<RedisSetup> {
@@ -243,6 +244,7 @@ export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<Redis
     infoSection(redis, 'persistence'),
     infoSection(redis, 'replication'),
   ])
+  await selectDatabase(redis)
   if (infoField(replication, 'role') === 'slave') throw new Error('it is a replica: name its master')
   const version = infoField(info, 'redis_version')
   const [major = 0, minor = 0] = (version ?? '').split('.').map(Number)
@@ -275,6 +277,24 @@ export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<Redis
     // The second part is new with each master that it has followed.
     runId:
       [infoField(info, 'run_id') ?? [], infoField(replication, 'master_replid') ?? []].flat().join(' ') || undefined,
+  }
+}
+
+/**
+ * ioredis goes on with database 0 where it can't have the one that it was told, without a word.
+ * @throws {StartError} when there is no such database
+ */
+async function selectDatabase(redis: Redis): Promise<void> {
+  const db = redis.options.db ?? 0
+  if (db === 0) return
+  try {
+    await answered(redis.select(db))
+  } catch (error) {
+    const { message } = error as Error
+    if (!message.startsWith('ERR')) throw error
+    throw new StartError(
+      `--redis-url: Redis has no database ${db} (${redisReason(error)}): leave it out or name another`,
+    )
   }
 }
 

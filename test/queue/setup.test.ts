@@ -174,6 +174,20 @@ describe('a Redis for the queue', () => {
     }
   })
 
+  it('is refused when it has not the database that is named, which would be another one without a word', async () => {
+    const redis = await startRedis()
+    try {
+      const reason = /^--redis-url: Redis has no database 99 \(ERR DB index is out of range\)/
+      await assert.rejects(openProducer(hooks(`${redis.url}/99`)), (error: Error) => reason.test(error.message))
+      const { push } = await openProducer(hooks(`${redis.url}/3`))
+      assert.equal(await push(), 'queued')
+      assert.deepEqual(await redis.client.keys('*'), [])
+    } finally {
+      await closeAll()
+      await redis.stop()
+    }
+  })
+
   it('may be reached by TLS, and then its certificate is verified', async () => {
     const dir = await newFolder()
     const [key, certificate] = [join(dir, 'key.pem'), join(dir, 'certificate.pem')]
