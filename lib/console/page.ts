@@ -74,7 +74,7 @@ function eventTable(events: readonly EventRow[]): Markup {
           html`<tr>
             <td data-label="Happened">${time(event.at ?? event.received)}</td>
             <td data-label="Event">
-              <a class="${toneOf(event.type)}" href="/?type=${encodeURIComponent(event.type)}">${event.type}</a>
+              <a class="${toneOf(event.type)}" href="/?type=${encodeURIComponent(event.type)}">${nameOf(event.type)}</a>
             </td>
             <td data-label="Recipient" class="address">${event.recipient ?? ''}</td>
             <td data-label="Message" class="id">
@@ -222,6 +222,11 @@ const tones: readonly (readonly [RegExp, string])[] = [
   [/bounce|reject|fail|inband|outofband|feedback/, 'bad'],
   [/deliver|reception/, 'good'],
 ]
+
+/** SparkPost's names of unsubscriptions say nothing by themselves. */
+function nameOf(type: string): string {
+  return type === 'link' || type === 'list' ? `unsubscribe (${type})` : type
+}
 
 function toneOf(type: string): string {
   return `tag ${tones.find(([pattern]) => pattern.test(type))?.[1] ?? 'seen'}`
