@@ -1,22 +1,20 @@
 /**
  * Takes events from the queue, completes them from the records and uploads them in batches.
  *
- * Invariants:
- * - nothing leaves the queue before the destination took it over or it lies, synced, in the dead letters;
- * - taken = uploaded + dead-lettered + returned + held, in events, at any moment (metrics of these names);
- * - no more is taken while full batches wait for an upload, or dead letters for room, but for one `take` ahead.
+ * No more is taken while full batches wait for an upload, or dead letters for room, but for one `take` ahead. What holds of
+ * each entry says `Settlement`.
  */
 import type { Registry } from 'prom-client'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
 import { verifyBatches } from './batch-verifier.ts'
-import { DeadLettersFull, type DeadLetter } from './dead-letters.ts'
+import type { DeadLetter } from './dead-letters.ts'
 import type { EventDestination, OutgoingEvent } from './event-destination.ts'
 import type { EnrichedEntry, EventSource, ReadableEntry, RecordSource, SourceEntry } from './event-source.ts'
-import { type DeadReason, FeederMeter, type FeederTotals } from './feeder-meter.ts'
+import type { DeadReason, FeederTotals } from './feeder-meter.ts'
 import { FillingBatch } from './filling-batch.ts'
-import { HeldEntries } from './held-entries.ts'
 import { recordRetryMs, RecordRoom } from './record-room.ts'
+import { Settlement, type Dead } from './settlement.ts'
 import type { Transport } from './transport.ts'
 import { systemClock, type Clock } from './upload-gate.ts'
 import type { Uploader } from './uploader.ts'
@@ -57,12 +55,6 @@ export interface HeldEvent extends OutgoingEvent {
   readonly keptBytes: number
 }
 
-interface Dead {
-  readonly entry: SourceEntry
-  readonly reason: string
-  readonly kind: DeadReason
-}
-
 /** Entries asked for at once. */
 const takeMax = 1_000
 /** Longest that `take` blocks: how late a stop is noticed. */
@@ -71,12 +63,10 @@ const takeWaitMsMax = 500
 const aheadWaitMs = 1
 /** An event this close to the bound of its age is sent at once. */
 const urgentMs = 3_600_000
-/** How often what failed (queue away, dead letters full) is tried again. */
+/** How long the loop waits when nothing can be taken, or for something to end. */
 const retryMs = 1_000
 /** Groups of dead letters that are being written at once. */
 const buryingMax = 8
-/** Dead letters that are written together, in characters. They may be large, and a folder that is nearly full takes some. */
-const buryCharsMax = 1_000_000
 /** How often a batch that was lost after its acceptance is sent again. */
 const resendsMax = 5
 /** What a batch under way has left when the process is to stop. */
@@ -95,12 +85,9 @@ export class Feeder {
   readonly #ready: HeldEvent[][] = []
   readonly #uploads = new Set<Promise<void>>()
   readonly #burying = new Set<Promise<void>>()
-  readonly #held = new HeldEntries()
-  /** How many of these have met their end and are on their way out of the queue. */
-  #leaving = 0
+  readonly #settlement: Settlement
   /** What is being taken while the entries before it are completed. */
   #ahead: Promise<readonly SourceEntry[]> | undefined
-  readonly #meter: FeederMeter
   #noteProgress: () => void = () => undefined
   #finished: Promise<void> | undefined
 
@@ -116,7 +103,7 @@ export class Feeder {
     )
     this.#filling = new FillingBatch(batchBytes, batchAgeMs)
     this.#urgent = new FillingBatch(batchBytes, 0)
-    this.#meter = new FeederMeter(options.metrics, () => this.#held.size - this.#leaving)
+    this.#settlement = new Settlement({ ...options, clock: this.#clock, stopping: this.#stop.signal })
   }
 
   /** Runs until `stop`, or until a source that ends has ended and all is settled. */
@@ -136,7 +123,7 @@ export class Feeder {
 
   /** What became of the events so far, for a log line. */
   totals(): FeederTotals {
-    return this.#meter.totals()
+    return this.#settlement.meter.totals()
   }
 
   get #stopping(): boolean {
@@ -187,7 +174,7 @@ export class Feeder {
       await this.#clock.wait(recordRetryMs, this.#stop.signal)
       this.#add(await this.#room.ask())
     }
-    this.#return(this.#room.leave())
+    this.#settlement.returned(entriesOf(this.#room.leave()))
     for (const batch of [this.#urgent, this.#filling]) this.#ready.push(...batch.drain())
     for (;;) {
       this.#startUploads()
@@ -216,8 +203,7 @@ export class Feeder {
     const readable: ReadableEntry[] = []
     const dead: Dead[] = []
     for (const entry of entries) {
-      if (!this.#held.add(entry)) continue
-      this.#meter.taken(entry.isRepeat)
+      if (!this.#settlement.taken(entry)) continue
       const { event, fault } = entry
       if (event === undefined) dead.push({ entry, reason: `not readable as an event: ${fault}`, kind: 'unreadable' })
       else if (now - event.at > eventAgeMsMax) dead.push({ entry, reason: this.#tooOld(), kind: 'too-old' })
@@ -241,7 +227,7 @@ export class Feeder {
         dead.push({ entry, reason: (error as Error).message, kind: 'no-form' })
         continue
       }
-      if (record === undefined) this.#meter.withoutRecord()
+      if (record === undefined) this.#settlement.meter.withoutRecord()
       const { partition, entryId, raw, isRepeat } = entry
       // The parsed event is not needed any more; tens of thousands may be held.
       const slim: SourceEntry = { partition, entryId, event: undefined, raw, isRepeat }
@@ -270,7 +256,7 @@ export class Feeder {
   }
 
   #startBurying(dead: readonly Dead[]): void {
-    if (dead.length > 0) this.#track(this.#burying, this.#bury(dead))
+    if (dead.length > 0) this.#track(this.#burying, this.#settlement.bury(dead))
   }
 
   #track(kind: Set<Promise<void>>, work: Promise<void>): void {
@@ -298,13 +284,13 @@ export class Feeder {
     let rest: readonly HeldEvent[] = batch
     for (let resends = 0; rest.length > 0; resends++) {
       const outcome = await uploader.upload(rest)
-      this.#return(outcome.unsent)
+      this.#settlement.returned(entriesOf(outcome.unsent))
       const { accepted, lost, failed } =
         verify && destination.batchStatus
           ? await verifyBatches(outcome, verifier)
           : { accepted: outcome.accepted, lost: [], failed: [] }
       // First what is well: room in the dead letters may be long in coming.
-      await this.#acknowledge(accepted)
+      await this.#settlement.uploaded(entriesOf(accepted))
       const dead = outcome.refused.map(({ item, reason }): Dead => ({
         entry: item.entry,
         reason,
@@ -313,81 +299,15 @@ export class Feeder {
       dead.push(...failed.map(({ item, reason }): Dead => ({ entry: item.entry, reason, kind: 'failed-later' })))
       rest = lost
       if (rest.length > 0 && this.#stopping) {
-        this.#return(rest)
+        this.#settlement.returned(entriesOf(rest))
         rest = []
       } else if (resends === resendsMax) {
         const reason = `lost by the service after acceptance, ${resendsMax + 1} times`
         dead.push(...rest.map(({ entry }): Dead => ({ entry, reason, kind: 'failed-later' })))
         rest = []
       }
-      await this.#bury(dead)
+      await this.#settlement.bury(dead)
     }
-  }
-
-  /** Writes to the dead letters and takes out of the queue; waits for room as long as it takes. */
-  async #bury(dead: readonly Dead[]): Promise<void> {
-    for (let at = 0; at < dead.length;) {
-      let end = at
-      for (let chars = 0; end < dead.length && chars < buryCharsMax; end++) chars += dead[end]!.entry.raw.length
-      if (!(await this.#buryTogether(dead.slice(at, end)))) return this.#return(dead.slice(at))
-      at = end
-    }
-  }
-
-  /** @returns false when there was no room until the stop */
-  async #buryTogether(dead: readonly Dead[]): Promise<boolean> {
-    const { deadLetters, health, log } = this.#options
-    const letters = dead.map(({ entry, reason }) => ({ reason, raw: entry.raw }))
-    for (;;) {
-      try {
-        await deadLetters.append(letters, this.#clock.now())
-        health.set('dead-letters', undefined)
-        break
-      } catch (error) {
-        const reason = (error as Error).message
-        const isFull = error instanceof DeadLettersFull
-        const remedy = isFull ? ': replay or remove some, or raise --dead-letter-max-bytes' : ''
-        health.set('dead-letters', `${reason}${remedy}`)
-        if (!isFull) log.error({ reason }, 'dead letters not written, trying again')
-        if (this.#stopping) return false
-        await this.#clock.wait(retryMs, this.#stop.signal)
-      }
-    }
-    log.warn({ events: dead.length, reason: dead[0]?.reason }, 'events put to the dead letters')
-    for (const { kind } of dead) this.#meter.deadLettered(kind)
-    await this.#remove(dead.map(({ entry }) => entry))
-    return true
-  }
-
-  async #acknowledge(events: readonly HeldEvent[]): Promise<void> {
-    if (events.length === 0) return
-    this.#meter.uploaded(events.length)
-    await this.#remove(events.map(({ entry }) => entry))
-  }
-
-  /** Takes entries out of the queue. While it is away they are known: handed out again they would be sent again. */
-  async #remove(entries: readonly SourceEntry[]): Promise<void> {
-    this.#leaving += entries.length
-    for (;;) {
-      try {
-        await this.#options.source.done(entries)
-        this.#options.health.set('queue', undefined)
-        break
-      } catch (error) {
-        if (this.#stopping) break
-        this.#options.health.set('queue', 'Redis does not take back events that were uploaded: check that it runs')
-        this.#options.log.debug({ reason: (error as Error).message }, 'not removed from the queue yet')
-        await this.#clock.wait(retryMs, this.#stop.signal)
-      }
-    }
-    for (const entry of entries) this.#held.delete(entry)
-    this.#leaving -= entries.length
-  }
-
-  /** Leaves entries in the queue. */
-  #return(entries: readonly { entry: SourceEntry }[]): void {
-    this.#meter.returned(entries.length)
-    for (const { entry } of entries) this.#held.delete(entry)
   }
 
   #tooOld(): string {
@@ -397,6 +317,10 @@ export class Feeder {
   #kindOf(reason: string): DeadReason {
     return reason === this.#tooOld() ? 'too-old' : 'refused'
   }
+}
+
+function entriesOf(held: readonly { readonly entry: SourceEntry }[]): SourceEntry[] {
+  return held.map(({ entry }) => entry)
 }
 
 /** Why an event is not sent for its age. */
