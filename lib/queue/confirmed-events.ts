@@ -81,7 +81,7 @@ export class ConfirmedEvents {
   /** Keeps what was just confirmed. */
   add({ stream, entries, lastId, runId, sentAt }: Confirmation): void {
     const text = keptText(entries)
-    this.#kept.add({ stream, text, lastId }, text.length, runId, sentAt)
+    this.#kept.add({ stream, text, lastId, clockAheadMs: aheadMs(lastId) }, text.length, runId, sentAt)
   }
 
   /** The same for a group from the spill, once all of it was confirmed. */
@@ -89,7 +89,13 @@ export class ConfirmedEvents {
     for (const { stream, entries, lastId, runId, sentAt } of confirmations) {
       let bytes = 0
       for (const entry of entries) bytes += entry.length
-      this.#drained.add({ stream, text: keptText(entries.slice(-1)), lastId, after: group.after }, bytes, runId, sentAt)
+      const text = keptText(entries.slice(-1))
+      this.#drained.add(
+        { stream, text, lastId, clockAheadMs: aheadMs(lastId), after: group.after },
+        bytes,
+        runId,
+        sentAt,
+      )
     }
     this.#spill.sent(group)
   }
@@ -125,7 +131,7 @@ export class ConfirmedEvents {
   }
 
   async #queueLost(connection: PartitionedRedis): Promise<void> {
-    const { redis, runId } = connection
+    const { redis, runId, clockAheadMs } = connection
     const lost: AppendedGroup[] = []
     const lostDrained: DrainedGroup[] = []
     const kept = this.#kept.ofOtherRuns(runId)
@@ -133,7 +139,7 @@ export class ConfirmedEvents {
     for (const run of new Set([...kept.keys(), ...drained.keys()])) {
       const ofRun: readonly (AppendedGroup | DrainedGroup)[] = [...(kept.get(run) ?? []), ...(drained.get(run) ?? [])]
       for (const [stream, groups] of Map.groupBy(ofRun, group => group.stream)) {
-        const missing = new Set(await lostGroups(redis, stream, groups))
+        const missing = new Set(await lostGroups(redis, stream, groups, clockAheadMs))
         const isThere = (group: AppendedGroup) => group.stream === stream && !missing.has(group)
         this.#kept.forget((kept.get(run) ?? []).filter(isThere))
         this.#drained.forget((drained.get(run) ?? []).filter(isThere))
@@ -208,10 +214,15 @@ export class ConfirmedEvents {
         const sentAt = performance.now()
         const lastId = await answered(appendEntries(redis, group.stream, entriesOf(group)))
         done.push(group)
-        this.#kept.add({ ...group, lastId }, group.text.length, runId, sentAt)
+        this.add({ stream: group.stream, entries: entriesOf(group), lastId, runId, sentAt })
       }
     } finally {
       this.#kept.forget(done)
     }
   }
+}
+
+/** How much the clock that gave an id a moment ago is ahead of performance.now, in milliseconds, at least. */
+function aheadMs(id: string): number {
+  return Number.parseInt(id) - performance.now()
 }

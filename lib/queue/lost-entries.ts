@@ -10,6 +10,8 @@ export interface AppendedGroup {
   readonly text: Uint8Array
   /** Redis's id of the last of them. */
   readonly lastId: string
+  /** How much the clock of that Redis is ahead of performance.now, in milliseconds, at least. */
+  readonly clockAheadMs: number
 }
 
 /**
@@ -33,23 +35,28 @@ const answerMs = 2_000
  * Those of the groups that are not in Redis and that nobody has taken out of it either. What is kept of what a run of Redis
  * did is always a beginning of it, so that the last that is there tells of all before. Only where others have appended
  * since, while all of these had been taken out already, is it not to be told, nor where XINFO or XRANGE is forbidden: then
- * they count as lost. A new master whose clock is behind by more than the failover took, and to which others have pushed
- * since, gives ids among those that are lost: what is below them counts as kept (docs/queue.md).
+ * they count as lost. A new master whose clock is behind may give ids among those that are lost, so that nothing follows
+ * from an id's being below the last: only what is found is there.
  * @param appended to `stream` by this process, all to the same run of Redis, which has ended
+ * @param clockAheadMs how much the clock of this run is ahead of performance.now, at most
  * @throws Error when Redis does not answer
  */
 export async function lostGroups<Group extends AppendedGroup>(
   redis: Redis,
   stream: string,
   appended: readonly Group[],
+  clockAheadMs: number,
 ): Promise<readonly Group[]> {
   const groups = appended.toSorted((a, b) => compareIds(a.lastId, b.lastId))
   const last = await lastGeneratedId(redis, stream)
   if (last === undefined) return groups
   const isAfter = (group: Group) => compareIds(group.lastId, last) > 0
   const newest = groups.at(-1)
-  if (!newest || isAfter(newest)) return groups.filter(isAfter)
-  if (newest.lastId === last) return []
+  if (!newest) return []
+  if (clockAheadMs >= newest.clockAheadMs) {
+    if (isAfter(newest)) return groups.filter(isAfter)
+    if (newest.lastId === last) return []
+  }
   const pipeline = redis.pipeline()
   for (const { lastId } of groups) pipeline.xrange(stream, lastId, lastId)
   const replies = await answered(pipeline.exec(), answerMs)

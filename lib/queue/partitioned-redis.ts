@@ -46,6 +46,8 @@ export class PartitionedRedis {
   appendOnly: boolean | undefined
   /** Which run of Redis this is; where it does not tell, each connection counts as one. Empty until one was reached. */
   runId = ''
+  /** How much the clock of this run is ahead of performance.now, in milliseconds, at most; Infinity while unknown. */
+  clockAheadMs = Infinity
   #connections = 0
   #isPrepared = false
   /** Why it can't be used, as it was told. */
@@ -142,6 +144,7 @@ export class PartitionedRedis {
     try {
       const setup = await checkRedis(this.redis, this.#options)
       this.appendOnly = setup.appendOnly
+      this.clockAheadMs = setup.clockAheadMs ?? Infinity
       this.runId = setup.runId ?? `connection ${++this.#connections}`
       const agreed = await agreedPartitions(this.redis, this.#isAgreed ? this.partitions : partitions)
       if (this.#isAgreed && agreed !== this.partitions) {

@@ -219,6 +219,8 @@ export interface RedisSetup {
    * undefined when it does not say.
    */
   readonly runId: string | undefined
+  /** How much its clock is ahead of performance.now here, in milliseconds, at most; undefined when it does not say. */
+  readonly clockAheadMs: number | undefined
 }
 
 const warned = new WeakMap<Health, Set<string>>()
@@ -238,6 +240,7 @@ function warnOnce({ log, health }: RedisHooks, text: string): void {
  * @throws Error when it does not answer, or is a replica at the moment
  */
 export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<RedisSetup> {
+  const askedAt = performance.now()
   const [info, memory, persistence, replication] = await Promise.all([
     infoSection(redis, 'server'),
     infoSection(redis, 'memory'),
@@ -265,6 +268,7 @@ export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<Redis
     )
   }
   const appendOnly = infoField(persistence, 'aof_enabled')
+  const clock = infoField(info, 'server_time_usec')
   if (appendOnly === '0') {
     warnOnce(
       hooks,
@@ -277,6 +281,7 @@ export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<Redis
     // The second part is new with each master that it has followed.
     runId:
       [infoField(info, 'run_id') ?? [], infoField(replication, 'master_replid') ?? []].flat().join(' ') || undefined,
+    clockAheadMs: clock === undefined ? undefined : Number(clock) / 1_000 - askedAt,
   }
 }
 
