@@ -50,14 +50,16 @@ const recipientMark = '\0'
 export class PendingRecipients {
   readonly #blocks: ByteBlocks
   readonly #index = new HashIndex()
-  readonly #texts: SharedTexts
+  readonly #hops: SharedTexts
+  readonly #descriptions: SharedTexts
   readonly #seed = randomInt(2 ** 32)
   #size = 0
 
   /** @param bytesMax most that all of them may take; at least a MiB */
   constructor(bytesMax: number) {
     this.#blocks = new ByteBlocks(Math.max(bytesMax, 1 << 20))
-    this.#texts = new SharedTexts(this.#blocks)
+    this.#hops = new SharedTexts(this.#blocks)
+    this.#descriptions = new SharedTexts(this.#blocks)
   }
 
   /** Recipients of all messages. */
@@ -81,9 +83,9 @@ export class PendingRecipients {
     const page = this.#blocks.page(number)
     const base = this.#blocks.offset(number)
     const { to, origTo } = this.#addresses(number)
-    const hop = this.#texts.get(page.readUInt32LE(base + at.hop))
+    const hop = this.#hops.get(page.readUInt32LE(base + at.hop))
     const dsnEnd = hop.indexOf(' ')
-    const said = this.#texts.get(page.readUInt32LE(base + at.description))
+    const said = this.#descriptions.get(page.readUInt32LE(base + at.description))
     const code = page.readUInt16LE(base + at.code)
     const flags = page[base + at.flags]!
     return {
@@ -107,14 +109,14 @@ export class PendingRecipients {
     const { to, origTo, relay, dsn, description, code, reportedAtMs, softReported } = pending
     const addresses = `${to}${origTo ?? ''}`
     const textBytes = Buffer.byteLength(addresses)
-    const hop = this.#texts.take(`${dsn} ${relay}`)
+    const hop = this.#hops.take(`${dsn} ${relay}`)
     if (hop === undefined) return undefined
     // Most servers repeat whom they mean: without it they say the same to all.
     const namesTo = to !== '' && description.includes(to) && !description.includes(recipientMark)
-    const said = this.#texts.take(namesTo ? description.split(to).join(recipientMark) : description)
+    const said = this.#descriptions.take(namesTo ? replaced(description, to) : description)
     if (said === undefined || !this.#blocks.hasRoom(headerBytes + textBytes)) {
-      this.#texts.giveBack(hop)
-      if (said !== undefined) this.#texts.giveBack(said)
+      this.#hops.giveBack(hop)
+      if (said !== undefined) this.#descriptions.giveBack(said)
       return undefined
     }
     const number = this.#blocks.take(headerBytes + textBytes)
@@ -178,8 +180,8 @@ export class PendingRecipients {
 
   #giveBack(number: number): void {
     this.#index.remove(this.#u32(number, at.hash), number)
-    this.#texts.giveBack(this.#u32(number, at.hop))
-    this.#texts.giveBack(this.#u32(number, at.description))
+    this.#hops.giveBack(this.#u32(number, at.hop))
+    this.#descriptions.giveBack(this.#u32(number, at.description))
     this.#blocks.giveBack(number, headerBytes + this.#u32(number, at.textBytes))
     this.#size--
   }
@@ -202,4 +204,11 @@ export class PendingRecipients {
     hash = Math.imul(hash ^ (hash >>> 15), 0xc2b2_ae35)
     return (hash ^ (hash >>> 13)) >>> 0
   }
+}
+
+/** With the mark in the place of a recipient that is in it. */
+function replaced(description: string, to: string): string {
+  const first = description.indexOf(to)
+  if (description.lastIndexOf(to) !== first) return description.split(to).join(recipientMark)
+  return description.slice(0, first) + recipientMark + description.slice(first + to.length)
 }

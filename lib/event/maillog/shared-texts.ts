@@ -14,6 +14,9 @@ export class SharedTexts {
   readonly #blocks: ByteBlocks
   readonly #index = new HashIndex()
   readonly #seed = randomInt(2 ** 32)
+  /** Taken last, which is mostly what is taken next; 0 when it is gone. */
+  #lastText = ''
+  #lastNumber = 0
 
   /** @param blocks where they are kept, perhaps with other things */
   constructor(blocks: ByteBlocks) {
@@ -26,18 +29,29 @@ export class SharedTexts {
    * @returns undefined when there is no room for it; never 0
    */
   take(text: string): number | undefined {
+    if (this.#lastNumber === 0 || text !== this.#lastText) {
+      const number = this.#find(text)
+      if (number === undefined) return undefined
+      this.#lastNumber = number
+      // No view of a longer text.
+      this.#lastText = this.get(number)
+    }
+    this.#setU32(this.#lastNumber, at.uses, this.#u32(this.#lastNumber, at.uses) + 1)
+    return this.#lastNumber
+  }
+
+  /** The number of a text; of one that is new it has no uses yet. */
+  #find(text: string): number | undefined {
     const hash = this.#hashOf(text)
     for (let place = this.#index.first(hash); place !== -1; place = this.#index.next(place, hash)) {
       const known = this.#index.valueAt(place)
-      if (this.get(known) !== text) continue
-      this.#setU32(known, at.uses, this.#u32(known, at.uses) + 1)
-      return known
+      if (this.get(known) === text) return known
     }
     const textBytes = Buffer.byteLength(text)
     if (!this.#blocks.hasRoom(headerBytes + textBytes)) return undefined
     const number = this.#blocks.take(headerBytes + textBytes)
     this.#setU32(number, at.hash, hash)
-    this.#setU32(number, at.uses, 1)
+    this.#setU32(number, at.uses, 0)
     this.#setU32(number, at.textBytes, textBytes)
     this.#blocks.page(number).write(text, this.#blocks.offset(number) + headerBytes)
     this.#index.add(hash, number)
@@ -52,6 +66,7 @@ export class SharedTexts {
   giveBack(number: number): void {
     const uses = this.#u32(number, at.uses) - 1
     if (uses > 0) return this.#setU32(number, at.uses, uses)
+    if (number === this.#lastNumber) this.#lastNumber = 0
     this.#index.remove(this.#u32(number, at.hash), number)
     this.#blocks.giveBack(number, headerBytes + this.#u32(number, at.textBytes))
   }
