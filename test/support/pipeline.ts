@@ -60,6 +60,7 @@ console:
   in-hostport: 127.0.0.1:${consolePort}
   smtp-hostport: 127.0.0.1:${mailboxPort}
   data-dir: ${dir}/console
+  keep-mails: 1000000
   metrics-hostport: 127.0.0.1:${await freePort()}
 `,
     )
