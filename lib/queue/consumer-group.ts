@@ -1,7 +1,7 @@
 /** The consumer group of a partition's stream. */
 import type { Redis } from 'ioredis'
 import { consumerGroup, partitionKeys } from './partition.ts'
-import { answered } from './redis.ts'
+import { answered, isWrongType } from './redis.ts'
 
 /**
  * Makes stream and group where they are not; the group begins with the first entry, for none was ever consumed.
@@ -16,7 +16,7 @@ export async function createGroup(redis: Redis, partition: number): Promise<void
   }
 }
 
-/** Whether stream or group are not there (any more), as after FLUSHALL. */
+/** Whether stream or group are not there (any more), as after FLUSHALL or where somebody has set the key to something else. */
 export function isNoGroup(error: unknown): boolean {
-  return /^(?:NOGROUP|UNBLOCKED)/.test((error as Error).message)
+  return isWrongType(error) || /^(?:NOGROUP|UNBLOCKED)/.test((error as Error).message)
 }

@@ -20,7 +20,7 @@ import { PartitionReader } from './partition-reader.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
 import { ReadyEntries } from './ready-entries.ts'
 import { readEntry, type EntryReply, type QueuedEvent } from './queue-entry.ts'
-import { redisReason } from './redis.ts'
+import { isWrongType, redisReason } from './redis.ts'
 
 export type { QueuedEvent } from './queue-entry.ts'
 
@@ -173,7 +173,8 @@ export class EventConsumer {
       pipeline.xdel(events, ...some)
       pipeline.xack(events, consumerGroup, ...some)
       const replies = await this.#connection.answer(pipeline.exec(), commandMs)
-      const error = replies?.find(([error]) => error)?.[0]
+      // Where something else has taken the place of the stream they are gone already.
+      const error = replies?.find(([error]) => error && !isWrongType(error))?.[0]
       if (error) throw error
       // Not what Redis counted: that is 0 when only the answer to the first attempt was lost.
       this.#doneTotal.inc(some.filter(id => this.#leases.delete(partition, id)).length)
@@ -186,11 +187,15 @@ export class EventConsumer {
    */
   async waiting(): Promise<number> {
     const { redis, partitions } = this.#connection
-    const lengths = await Promise.all(
-      Array.from({ length: partitions }, (_, p) =>
-        this.#connection.answer(redis.xlen(partitionKeys(p).events), commandMs),
-      ),
-    )
+    const lengthOf = async (partition: number) => {
+      try {
+        return await this.#connection.answer(redis.xlen(partitionKeys(partition).events), commandMs)
+      } catch (error) {
+        if (isWrongType(error)) return 0
+        throw error
+      }
+    }
+    const lengths = await Promise.all(Array.from({ length: partitions }, (_, partition) => lengthOf(partition)))
     return lengths.reduce((sum, length) => sum + length, 0)
   }
 
@@ -256,6 +261,7 @@ export class EventConsumer {
   }
 
   #arrived(partition: number, entries: readonly EntryReply[]): void {
+    this.#hasGroup(partition)
     // Some may have been found on the other way already, see `recoverOwn`.
     const fresh = entries.filter(([id]) => !this.#leases.has(partition, id))
     for (const [id] of fresh) this.#leases.add(partition, id)
@@ -323,19 +329,28 @@ export class EventConsumer {
     }
   }
 
+  #hasGroup(partition: number): void {
+    if (this.#groupless.delete(partition) && this.#groupless.size === 0) {
+      this.#options.health.set('queue-group', undefined)
+    }
+  }
+
   async #createGroup(partition: number): Promise<void> {
     const { log, health } = this.#options
     try {
       await createGroup(this.#connection.redis, partition)
-      if (this.#groupless.delete(partition) && this.#groupless.size === 0) health.set('queue-group', undefined)
+      this.#hasGroup(partition)
     } catch (error) {
       const reason = redisReason(error)
-      if (this.#groupless.size === 0) log.warn({ reason }, 'the consumer group can not be made, trying again')
+      const key = partitionKeys(partition).events
+      if (this.#groupless.size === 0) log.warn({ key, reason }, 'the consumer group can not be made, trying again')
       this.#groupless.add(partition)
       health.set(
         'queue-group',
-        `events wait that can't be read, for Redis makes no consumer group (${reason}): ` +
-          'give it memory (maxmemory) or the permission; nothing is lost',
+        isWrongType(error)
+          ? `${key} in Redis holds something else than the queue: rename or delete it`
+          : `events wait that can't be read, for Redis makes no consumer group (${reason}): ` +
+              'give it memory (maxmemory) or the permission; nothing is lost',
       )
       await new Promise(resolve => setTimeout(resolve, 200))
     }

@@ -15,12 +15,10 @@ import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
 import { Breaker } from './breaker.ts'
 import { type Confirmation, ConfirmedEvents } from './confirmed-events.ts'
-import { createGroup } from './consumer-group.ts'
 import { EventSpill } from './event-spill.ts'
-import { appendEntries } from './grouped-write.ts'
-import { partitionKeys, partitionOf } from './partition.ts'
+import { EventStreams, type Entry } from './event-streams.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
-import { answered, inOneWrite, redisReason } from './redis.ts'
+import { redisReason } from './redis.ts'
 
 /** Where a pushed event is: in Redis, on disk, or nowhere because both refused it. */
 export type PushOutcome = 'queued' | 'spilled' | 'dropped'
@@ -43,11 +41,6 @@ export interface EventProducerOptions {
   readonly metrics: Registry
   /** Beginning of the metrics' names: the process. */
   readonly prefix: string
-}
-
-interface Entry {
-  readonly messageId: string
-  readonly json: string
 }
 
 interface Pushed extends Entry {
@@ -73,6 +66,7 @@ export class EventProducer {
   readonly #options: EventProducerOptions
   readonly #queueLengthMax: number
   #connection!: PartitionedRedis
+  #streams!: EventStreams
   #spill!: EventSpill
   #confirmed!: ConfirmedEvents
   #waiting: Pushed[] = []
@@ -127,6 +121,7 @@ export class EventProducer {
       await producer.#spill.close()
       throw error
     }
+    producer.#streams = new EventStreams(producer.#connection, () => producer.#isReady, log, options.health)
     await producer.#begin()
     producer.#timer = setInterval(() => producer.#probe(), probeMs)
     producer.#timer.unref()
@@ -210,7 +205,7 @@ export class EventProducer {
     // A failure meanwhile has sent them to the spill: that Redis took nothing says nothing of it.
     if (group.length === 0) return
     if (this.#isTaking) {
-      const failures = await this.#append(group, (items, confirmation) => {
+      const failures = await this.#streams.append(group, (items, confirmation) => {
         if (confirmation) this.#confirmed.add(confirmation)
         this.#settle(items, confirmation !== undefined)
       })
@@ -229,43 +224,6 @@ export class EventProducer {
       this.#waiting = []
       for (const pushed of waiting) this.#spillOne(pushed)
     }
-  }
-
-  /**
-   * Sends items to their partitions, one command each, and tells for each how Redis confirmed it, or that it did not.
-   * @returns why some were not confirmed; empty when all were. Never rejects.
-   */
-  async #append<Item extends Entry>(
-    group: readonly Item[],
-    settle: (items: readonly Item[], confirmation: Confirmation | undefined) => void,
-  ): Promise<readonly unknown[]> {
-    const { redis, partitions, runId } = this.#connection
-    if (!this.#isReady) {
-      settle(group, undefined)
-      return [new Error('not connected')]
-    }
-    const sentAt = performance.now()
-    const byPartition = new Map<number, Item[]>()
-    for (const item of group) {
-      const partition = partitionOf(item.messageId, partitions)
-      const items = byPartition.get(partition)
-      if (items) items.push(item)
-      else byPartition.set(partition, [item])
-    }
-    const failures: unknown[] = []
-    const send = async ([partition, items]: [number, Item[]]) => {
-      const stream = partitionKeys(partition).events
-      const entries = items.map(({ json }) => json)
-      try {
-        const lastId = await answered(appendEntries(redis, stream, entries))
-        settle(items, { stream, entries, lastId, runId, sentAt })
-      } catch (error) {
-        failures.push(error)
-        settle(items, undefined)
-      }
-    }
-    await Promise.all(inOneWrite(redis, () => Array.from(byPartition, send)))
-    return failures
   }
 
   /** Opens or closes the breaker by the outcome of a round trip. */
@@ -291,9 +249,9 @@ export class EventProducer {
 
   /** Whenever Redis comes, and comes back. */
   async #begin(): Promise<void> {
-    if (this.#isClosed || !this.#connection?.isUsable) return
+    if (this.#isClosed || !this.#streams || !this.#connection.isUsable) return
     await this.#confirmed.check(this.#connection)
-    await this.#createGroups()
+    await this.#streams.createGroups()
     this.#probe()
   }
 
@@ -316,13 +274,13 @@ export class EventProducer {
   /** Looks at the queue where there is reason to. @returns whether Redis answered */
   async #check(): Promise<boolean> {
     const hasBacklog = this.spilledWaiting > 0
-    const hasConfirmed = this.confirmedBytes > 0
+    const isDoubtful = this.#isQueueFull || this.#breaker.isOpen || this.#streams.isRefused
     try {
-      if (this.#pushedSinceCheck > 0 || this.#isQueueFull || this.#breaker.isOpen || hasBacklog || hasConfirmed) {
+      if (this.#pushedSinceCheck > 0 || isDoubtful || hasBacklog || this.confirmedBytes > 0) {
         this.#pushedSinceCheck = 0
         const { runId } = this.#connection
         const sentAt = performance.now()
-        this.#setQueueFull(await this.#queueLength())
+        this.#setQueueFull(await this.#streams.length())
         // Without an answer those of a producer that pushes nothing more would count as lost in days to come.
         this.#confirmed.answered(runId, sentAt)
         this.#failedProbes = 0
@@ -337,20 +295,6 @@ export class EventProducer {
     }
     if (!hasBacklog) this.#breaker.succeeded()
     return true
-  }
-
-  async #queueLength(): Promise<number> {
-    const { redis, partitions } = this.#connection
-    const lengths = await Promise.all(
-      Array.from({ length: partitions }, (_, p) => answered(redis.xlen(partitionKeys(p).events))),
-    )
-    return lengths.reduce((sum, length) => sum + length, 0)
-  }
-
-  /** At worst the consumer does it. */
-  async #createGroups(): Promise<void> {
-    const { redis, partitions } = this.#connection
-    await Promise.allSettled(Array.from({ length: partitions }, (_, partition) => createGroup(redis, partition)))
   }
 
   #setQueueFull(length: number): void {
@@ -378,7 +322,7 @@ export class EventProducer {
       if (group.records === 0) return false
       if (!this.#spill.isOldest(group)) continue
       const confirmations: Confirmation[] = []
-      const failures = await this.#append(group.events, (_, confirmation) => {
+      const failures = await this.#streams.append(group.events, (_, confirmation) => {
         if (confirmation) confirmations.push(confirmation)
       })
       this.#judge(failures)

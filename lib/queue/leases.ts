@@ -2,6 +2,7 @@
  * Who has which entries: what this consumer has in hand, kept from being given to others for as long as it lives, and
  * what others had when they fell silent.
  */
+import { isNoGroup } from './consumer-group.ts'
 import { consumerGroup, partitionKeys } from './partition.ts'
 import type { PartitionedRedis } from './partitioned-redis.ts'
 import { readEntry, type QueuedEvent } from './queue-entry.ts'
@@ -72,8 +73,10 @@ export class Leases {
     const mayBeLost = startedAt - this.#renewedAt > this.#leaseMs
     for (const [partition, ids] of this.#inHand) {
       if (ids.size === 0) continue
-      if (mayBeLost) await this.#forgetLost(partition, ids)
-      await this.#claim(partition, [...ids], [])
+      await this.#unlessGone(async () => {
+        if (mayBeLost) await this.#forgetLost(partition, ids)
+        await this.#claim(partition, [...ids], [])
+      })
     }
     this.#renewedAt = startedAt
   }
@@ -82,7 +85,7 @@ export class Leases {
   async giveBack(): Promise<void> {
     if (performance.now() - this.#renewedAt > this.#leaseMs) return
     for (const [partition, ids] of this.#inHand) {
-      await this.#claim(partition, [...ids], ['IDLE', this.#leaseMs])
+      await this.#unlessGone(() => this.#claim(partition, [...ids], ['IDLE', this.#leaseMs]))
       ids.clear()
       this.#unread.delete(partition)
     }
@@ -133,6 +136,15 @@ export class Leases {
     for (const id of deleted) this.delete(partition, id)
     unread.splice(0, entries.length)
     return entries.filter(([, fields]) => fields !== null).map(entry => readEntry(partition, entry, true))
+  }
+
+  /** Does it unless there is no such group any more: nobody else can have its entries, and other partitions have their turn. */
+  async #unlessGone(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (!isNoGroup(error)) throw error
+    }
   }
 
   #toRead(partition: number, ids: readonly string[]): void {

@@ -1,7 +1,7 @@
 /** Which entries of a stream did not survive a restart of Redis, or the failover to a replica. */
 import type { Redis } from 'ioredis'
 import { repliesOf } from './grouped-write.ts'
-import { answered } from './redis.ts'
+import { answered, isWrongType } from './redis.ts'
 
 /** Entries that were appended to one stream at once. */
 export interface AppendedGroup {
@@ -73,7 +73,7 @@ async function lastGeneratedId(redis: Redis, stream: string): Promise<string | u
     const fields = (await answered(redis.xinfo('STREAM', stream), answerMs)) as unknown[]
     return String(fields[fields.indexOf('last-generated-id') + 1])
   } catch (error) {
-    if ((error as Error).message.startsWith('ERR no such key')) return '0-0'
+    if ((error as Error).message.startsWith('ERR no such key') || isWrongType(error)) return '0-0'
     if (isForbidden(error as Error)) return undefined
     throw error
   }

@@ -60,6 +60,11 @@ function isReplicaError(message: string): boolean {
   return /^(?:ERR .*-)?READONLY /.test(message)
 }
 
+/** Whether a command was refused because its key holds another type. Within a script the code stands behind that of the script. */
+export function isWrongType(error: unknown): boolean {
+  return /^(?:ERR .*)?WRONGTYPE /.test((error as Error).message)
+}
+
 /** Why connections are being made anew. */
 const remade = new WeakMap<Redis, { readonly reason: string; readonly isTold: boolean }>()
 

@@ -241,6 +241,96 @@ describe('the queue, when its groups are gone and Redis is full', () => {
   })
 })
 
+describe('the queue, when the key of a partition holds something else', () => {
+  const key = 'mta:{2}:events'
+  let redis: TestRedis
+  before(async () => (redis = await startRedis()))
+  after(() => redis.stop())
+
+  for (const scripts of ['allowed', 'forbidden']) {
+    it(`has the others take its events, each once, and says so until the key is free; scripts ${scripts}`, async () => {
+      await redis.client.acl('SETUSER', 'tracking', 'on', '>hush-hush', '~mta:*', '+@all')
+      if (scripts === 'forbidden') await redis.client.acl('SETUSER', 'tracking', '-eval')
+      const ours = hooks(redis.url.replace('//', '//tracking:hush-hush@'))
+      const { safe, outcomes, push } = await openProducer(ours)
+      const consumer = await openConsumer(ours, 'one', 1_000)
+      await push()
+      await expectAll(consumer, safe)
+      await redis.client.set(key, 'something else')
+      // Several round trips, the breaker must not open; and the once-a-second look at the length must not be its end.
+      for (let i = 0; i < 8; i++) await Promise.all(Array.from({ length: 100 }, () => push()))
+      await until('the queue to have been looked at', async () => {
+        await push()
+        return Number(/cmdstat_xlen:calls=(\d+)/.exec(await redis.client.info('commandstats'))?.[1]) > 12
+      })
+      assert.deepEqual({ ...outcomes, queued: safe.size }, { queued: safe.size, spilled: 0, dropped: 0 })
+      assert.match(ours.health.report().reasons['queue-key'] ?? '', /^mta:\{2\}:events in Redis holds something else/)
+      const came = await expectAll(consumer, safe)
+      assert.deepEqual([...new Set(came.values())], [1])
+      assert.equal(await consumer.waiting(), 0)
+      await until('the feeder to say so', () =>
+        /rename or delete/.test(ours.health.report().reasons['queue-group'] ?? ''),
+      )
+      await redis.client.del(key)
+      await until('health', async () => (await push()) === 'queued' && ours.health.report().status === 'ok')
+      await until('an event in it', async () => (await push()) === 'queued' && (await redis.client.exists(key)) === 1)
+      await expectAll(consumer, safe)
+      assert.equal(ours.lines.filter(line => line.includes('does not answer')).length, 0)
+      await closeAll()
+      await redis.client.flushall()
+    })
+  }
+
+  it('drains the spill into the others', async () => {
+    const ours = hooks(redis.url)
+    const { safe, outcomes, push } = await openProducer(ours)
+    await redis.kill('SIGKILL')
+    await until('events on disk', async () => {
+      await push()
+      return outcomes.spilled > 200
+    })
+    await redis.restart()
+    await redis.client.set(key, 'something else')
+    const consumer = await openConsumer(ours)
+    const came = await expectAll(consumer, safe)
+    assert.deepEqual([...new Set(came.values())], [1])
+    await until('the spill to be drained', async () => (await metric(ours.metrics, 'test_spill_events')) === 0)
+    await redis.client.del(key)
+  })
+
+  it('queues again what a Redis that died had confirmed there a moment before', async () => {
+    const ours = hooks(redis.url)
+    const { safe, outcomes, push } = await openProducer(ours)
+    await Promise.all(Array.from({ length: 100 }, () => push()))
+    await redis.client.set(key, 'something else')
+    await redis.restart()
+    await until('an event to be queued', async () => (await push()) === 'queued')
+    const came = await expectAll(await openConsumer(ours), safe)
+    assert.deepEqual([...new Set(came.values())], [1])
+    assert.equal(outcomes.dropped, 0)
+    await redis.client.del(key)
+  })
+
+  it('is done with what a feeder had of it, and keeps what it has of the others', async () => {
+    const ours = hooks(redis.url)
+    const { safe, push } = await openProducer(ours)
+    await Promise.all(Array.from({ length: 200 }, () => push()))
+    const leaseMs = 500
+    const consumer = await openConsumer(ours, 'one', leaseMs)
+    const held = await consumer.take(1_000, 2_000)
+    while (held.length < safe.size) held.push(...(await consumer.take(1_000, 2_000)))
+    await redis.client.set(key, 'something else')
+    const other = await openConsumer(hooks(redis.url), 'other', leaseMs)
+    const renewed = async () => Number(/cmdstat_xclaim:calls=(\d+)/.exec(await redis.client.info('commandstats'))?.[1])
+    const before = (await renewed()) || 0
+    await until('leases to be renewed for long', async () => (await renewed()) > before + 40)
+    assert.deepEqual(await other.take(1_000, 50), [])
+    await consumer.done(held)
+    assert.equal(await consumer.waiting(), 0)
+    await redis.client.del(key)
+  })
+})
+
 describe('the queue, when connections break', () => {
   let redis: TestRedis
   before(async () => (redis = await startRedis()))
