@@ -7,6 +7,7 @@
  * nodes.
  */
 import type { Redis } from 'ioredis'
+import { AnswerLimit } from './answer-limit.ts'
 import { isNoGroup } from './consumer-group.ts'
 import { consumerGroup, partitionKeys } from './partition.ts'
 import type { EntryReply } from './queue-entry.ts'
@@ -41,9 +42,9 @@ export class PartitionReader {
   /** The partitions it serves. */
   partitions: readonly number[] = []
   readonly #redis: Redis
+  /** Cuts an answer that is too large: what Redis counts as given is found and read in parts, see `Leases`. */
+  readonly #limit: AnswerLimit
   readonly #options: PartitionReaderOptions
-  /** Bytes received since the reading began. */
-  #received = 0
   #turn = 0
   /** Why reading failed, as it was told. */
   #told: string | undefined
@@ -53,7 +54,7 @@ export class PartitionReader {
   constructor(options: PartitionReaderOptions) {
     this.#options = options
     this.#redis = connectRedis(options.redisUrl, 'consumer', options)
-    this.#redis.on('connect', () => this.#redis.stream.on('data', (bytes: Buffer) => this.#count(bytes.length)))
+    this.#limit = new AnswerLimit(this.#redis, answerBytesMax)
   }
 
   /**
@@ -62,10 +63,12 @@ export class PartitionReader {
    */
   start(max: number, partitions: readonly number[]): void {
     if (this.#isClosed || this.#reading || partitions.length === 0) return
-    this.#reading = this.#read(max, partitions).finally(() => {
-      this.#reading = undefined
-      if (!this.#isClosed) this.#options.onIdle(this)
-    })
+    this.#reading = this.#limit
+      .during(() => this.#read(max, partitions))
+      .finally(() => {
+        this.#reading = undefined
+        if (!this.#isClosed) this.#options.onIdle(this)
+      })
   }
 
   /** Waits for the read under way, so that nothing it brings is lost, then gives up the connection. */
@@ -77,7 +80,6 @@ export class PartitionReader {
 
   async #read(max: number, partitions: readonly number[]): Promise<void> {
     await this.#ready()
-    this.#received = 0
     if (partitions.length === 1) {
       await this.#readPartition(partitions[0]!, max, blockMs)
       return
@@ -86,12 +88,6 @@ export class PartitionReader {
     if (found.some(Boolean)) return
     this.#turn = (this.#turn + 1) % partitions.length
     await this.#readPartition(partitions[this.#turn]!, max, sharedBlockMs)
-  }
-
-  /** Cuts an answer that is too large: what Redis counts as given is found and read in parts, see `Leases`. */
-  #count(bytes: number): void {
-    this.#received += bytes
-    if (this.#received > answerBytesMax) reconnect(this.#redis, `an answer of more than ${answerBytesMax} bytes`)
   }
 
   /** Waits a moment for the connection, which may just be being made. */

@@ -62,7 +62,7 @@ function isReplicaError(message: string): boolean {
 
 /** Whether a command was refused because its key holds another type. Within a script the code stands behind that of the script. */
 export function isWrongType(error: unknown): boolean {
-  return /^(?:ERR .*)?WRONGTYPE /.test((error as Error).message)
+  return error instanceof Error && /^(?:ERR .*)?WRONGTYPE /.test(error.message)
 }
 
 /** Why connections are being made anew. */

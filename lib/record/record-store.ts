@@ -16,6 +16,7 @@ import {
   type MessageRecord,
   type RecordWriter,
 } from './record.ts'
+import { RecordReader } from './record-reader.ts'
 
 export interface RecordStoreOptions {
   readonly redisUrl: string
@@ -65,6 +66,7 @@ const gatherMs = 20
 
 export class RecordStore {
   #connection!: PartitionedRedis
+  #reader!: RecordReader
   #waiting: Put[] = []
   #isSending = false
   #sending: Promise<void> = Promise.resolve()
@@ -97,6 +99,7 @@ export class RecordStore {
   static async open(options: RecordStoreOptions): Promise<RecordStore> {
     const store = new RecordStore(options)
     store.#connection = await PartitionedRedis.open({ ...options, role: 'store', onUsable: () => store.#usable() })
+    store.#reader = new RecordReader(store.#connection, options.log)
     return store
   }
 
@@ -128,7 +131,7 @@ export class RecordStore {
    * @throws Error when Redis did not answer
    */
   async getMany(messageIds: readonly string[]): Promise<Map<string, MessageRecord>> {
-    const { redis, partitions } = this.#connection
+    const { partitions } = this.#connection
     const byPartition = new Map<number, string[]>()
     for (const messageId of new Set(messageIds)) {
       const partition = partitionOf(messageId, partitions)
@@ -143,7 +146,7 @@ export class RecordStore {
         for (const id of ids) {
           keys.push(recordKeyIn(partition, 'wrapper', id), recordKeyIn(partition, 'accounting', id))
         }
-        const texts = await this.#connection.answer(redis.mget(keys), groupMs)
+        const texts = await this.#reader.read(keys, groupMs)
         for (const [index, id] of ids.entries()) {
           const record = mergeRecords(texts[2 * index], texts[2 * index + 1])
           if (record) records.set(id, record)

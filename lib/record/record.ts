@@ -39,8 +39,12 @@ export function encodeRecord(record: MessageRecord): string {
   })
 }
 
+/** Longest text that is taken for a record, in characters: many times what wrapper and acct_etl write. */
+export const recordCharsMax = 16_384
+
 /** Undefined for a text that is no record. */
 export function decodeRecord(text: string): MessageRecord | undefined {
+  if (text.length > recordCharsMax) return undefined
   let value: unknown
   try {
     value = JSON.parse(text)

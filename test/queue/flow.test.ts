@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { QueuedEvent } from '../../lib/queue/event-consumer.ts'
 import { RecordStore } from '../../lib/record/record-store.ts'
+import { recordKey } from '../../lib/record/record.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { until } from '../support/process.ts'
 import { sized } from '../support/soak.ts'
@@ -203,6 +204,34 @@ describe('RecordStore', () => {
     for (const key of await redis.client.keys('mta:{*}:*')) assert.ok((await redis.client.ttl(key)) > 0, key)
     await store.close()
   })
+
+  for (const scripts of ['allowed', 'forbidden']) {
+    it(`reads no more than records can be, whatever lies under their keys; scripts ${scripts}`, async () => {
+      const { client } = redis
+      await client.acl('SETUSER', 'reader', 'on', '>hush-hush', '~mta:*', '+@all')
+      if (scripts === 'forbidden') await client.acl('SETUSER', 'reader', '-eval')
+      const ours = hooks(redis.url.replace('//', '//reader:hush-hush@'))
+      const store = await RecordStore.open({ ...ours, prefix: 'test' })
+      await store.putMany('wrapper', [{ messageId: 'good', record: { recipient: 'x@example.com' } }], 60)
+      const foreign = Array.from({ length: 20 }, (_, n) => `foreign-${n}`)
+      for (const id of foreign) await client.setrange(recordKey('wrapper', id, 4), 10_000_000, 'x')
+      await client.set(recordKey('accounting', 'good', 4), JSON.stringify({ r: 'x'.repeat(20_000) }))
+      await client.del(recordKey('accounting', 'list', 4))
+      await client.rpush(recordKey('accounting', 'list', 4), 'x')
+      const sent = async () => Number(/total_net_output_bytes:(\d+)/.exec(await client.info('stats'))?.[1])
+      const known = new Map([['good', { recipient: 'x@example.com' }]])
+      const before = await sent()
+      assert.deepEqual(await store.getMany(['good', 'list', ...foreign]), known)
+      const after = await sent()
+      // What Redis had sent when the connection was cut; of 200 MB.
+      assert.ok(after - before < 40_000_000, `${after - before} bytes`)
+      assert.deepEqual(await store.getMany(['good', 'list', ...foreign]), known)
+      assert.ok((await sent()) - after < 3_000_000)
+      assert.equal(ours.lines.filter(line => line.includes('hold more than records can')).length, 1)
+      await store.close()
+      await client.del(...foreign.map(id => recordKey('wrapper', id, 4)))
+    })
+  }
 
   it('keeps what is put while Redis is away, within its bound, and says what was lost', async () => {
     const ours = hooks(redis.url)
