@@ -55,6 +55,8 @@ const damagedLater = 'a record was damaged after it had been stored'
 const defaultSegmentBytes = 4 << 20
 /** Most that is written before an fdatasync, in bytes. */
 const groupBytesMax = 1 << 20
+/** Size of the buffer that is kept for groups; larger ones are rare. */
+const groupBufferBytes = 64 << 10
 
 export class SegmentLog {
   /** Its folder. */
@@ -72,6 +74,7 @@ export class SegmentLog {
   #nextSeq = 1
   #waiting: Waiting[] = []
   #waitingBytes = 0
+  #groupBuffer: Buffer | undefined
   /** Appending and removing of segments, one after the other. */
   #writing: Promise<void> = Promise.resolve()
   #isFlushing = false
@@ -244,11 +247,18 @@ export class SegmentLog {
     return group
   }
 
+  /** For one group at a time. A buffer for each would be garbage of which V8 lets megabytes lie. */
+  #bufferOf(size: number): Buffer {
+    if (size > groupBufferBytes) return Buffer.allocUnsafeSlow(size)
+    this.#groupBuffer ??= Buffer.allocUnsafeSlow(groupBufferBytes)
+    return this.#groupBuffer.subarray(0, size)
+  }
+
   /** Makes a group safe on disk and gives its first sequence. */
   async #store(group: readonly Waiting[]): Promise<number> {
     let size = 0
     for (const { payload } of group) size += recordHeaderBytes + payload.length
-    const bytes = Buffer.allocUnsafe(size)
+    const bytes = this.#bufferOf(size)
     let offset = 0
     for (const [index, { payload }] of group.entries()) {
       offset = encodeRecord(bytes, offset, this.#nextSeq + index, payload)
