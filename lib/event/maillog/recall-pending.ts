@@ -41,7 +41,7 @@ export async function recallPending(pending: SegmentLog, recent: RecentEvents): 
 }
 
 function decode({ seq, payload }: SegmentRecord) {
-  return { seq, record: decodePending(payload) }
+  return { seq, record: decodePending(payload, { withOrigins: true }) }
 }
 
 /** Says which pending events could not be read back, and what that means. */
