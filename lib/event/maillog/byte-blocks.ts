@@ -6,10 +6,11 @@
  */
 
 const pageBytes = 1 << 20
-/** What all sizes are multiples of. */
-const unitBytes = 32
-/** 2^15. */
+/** What all sizes are multiples of; a free block holds a number of four bytes. */
+const unitBytes = 8
 const unitsPerPage = pageBytes / unitBytes
+/** Of a block's number those that count the units of a page. */
+const unitBits = Math.log2(unitsPerPage)
 /** Larger ones, which are rare, are buffers of their own. */
 const pagedBytesMax = 8192
 /** Sizes go up by a unit, later by an eighth. */
@@ -98,7 +99,7 @@ export class ByteBlocks {
 
   /** The buffer that a block lies in. */
   page(block: number): Buffer {
-    return block >= largeFrom ? this.#large.get(block)! : this.#pages[block >>> 15]!
+    return block >= largeFrom ? this.#large.get(block)! : this.#pages[block >>> unitBits]!
   }
 
   /** Where in that buffer it begins. */
@@ -120,5 +121,5 @@ export class ByteBlocks {
   }
 }
 
-/** Numbers from here on are blocks of their own: 64 GiB of pages lie before. */
+/** Numbers from here on are blocks of their own: 16 GiB of pages lie before. */
 const largeFrom = 0x8000_0000

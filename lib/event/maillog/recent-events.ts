@@ -44,13 +44,13 @@ export class RecentEvents {
 
 /** A set of numbers outside of V8's heap, where each would be an object; for no more than it was made for. */
 class DigestSet {
-  /** At most half of them taken; 0 is none. */
+  /** At most four fifths of them taken; 0 is none. */
   readonly #places: Float64Array
   readonly #mask: number
   size = 0
 
   constructor(max: number) {
-    this.#places = new Float64Array(2 ** Math.ceil(Math.log2(2 * max)))
+    this.#places = new Float64Array(2 ** Math.ceil(Math.log2(1.25 * max)))
     this.#mask = this.#places.length - 1
   }
 
