@@ -51,7 +51,7 @@ interface Measured {
 /** @param rounds times that the file is read, each by a state machine of its own */
 async function measure(file: string, lines: number, fullAfterLines: number, rounds: number): Promise<void> {
   // As the agent does.
-  keepHeapSmall({ growthPercent: 10, withBuffers: true, nurseryMb: 2 })
+  keepHeapSmall({ growthPercent: 10, triggerPercent: 25, withBuffers: true, nurseryMb: 2 })
   const rates: number[] = []
   let events = 0
   let open = 0

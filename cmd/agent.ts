@@ -21,7 +21,7 @@ Settings are also read from /etc/sendpost-agent/config.yaml. More: docs/agent.md
 `
 const program = { name: 'agent', manual, configFile: '/etc/sendpost-agent/config.yaml' } as const
 
-keepHeapSmall({ growthPercent: 10, withBuffers: true, nurseryMb: 2 })
+keepHeapSmall({ growthPercent: 10, triggerPercent: 25, withBuffers: true, nurseryMb: 2 })
 // What looks at logs needs none of what sends events, and the other way round: half of the memory and of the start.
 const start = await compiledBefore(async () => {
   const [{ agentOptions, asksToInspect, inspectOptions }, { run }] = await Promise.all([

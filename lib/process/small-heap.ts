@@ -14,6 +14,11 @@ export interface SmallHeap {
    * tenth of the CPU time of a process that is busy.
    */
   readonly growthPercent: number
+  /**
+   * V8 lets no less than 8 MiB come together, whatever `growthPercent` says: so many percent of that (or of what it lets
+   * come together) until it begins to look for garbage. By default 100.
+   */
+  readonly triggerPercent?: number
   /** Buffers count as part of it. */
   readonly withBuffers?: boolean
   /**
@@ -23,11 +28,13 @@ export interface SmallHeap {
   readonly nurseryMb?: 1 | 2
 }
 
-export function keepHeapSmall({ growthPercent, withBuffers = false, nurseryMb = 1 }: SmallHeap): void {
+export function keepHeapSmall(heap: SmallHeap): void {
+  const { growthPercent, triggerPercent = 100, withBuffers = false, nurseryMb = 1 } = heap
   // It begins with 1 MiB; `--max-semi-space-size` may not be set any more.
   growNursery(nurseryMb)
   setFlagsFromString('--semi-space-growth-factor=1')
   setFlagsFromString(`--heap-growing-percent=${growthPercent}`)
+  if (triggerPercent < 100) setFlagsFromString(`--incremental-marking-hard-trigger=${triggerPercent}`)
   // Versions of V8 that do not know the flag would print an error.
   if (withBuffers && Number.parseInt(process.versions.v8) >= 14)
     setFlagsFromString('--external-memory-accounted-in-global-limit')
