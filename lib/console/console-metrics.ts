@@ -1,5 +1,5 @@
 /** What the console counts. */
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../process/prometheus.ts'
 import { observedGauge } from '../process/observed-gauge.ts'
 import type { ArchiveCounts } from './archive-operations.ts'
 

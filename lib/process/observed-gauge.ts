@@ -1,5 +1,5 @@
 /** A gauge whose value is read when the metrics are. */
-import { Gauge, type Registry } from 'prom-client'
+import { Gauge, type Registry } from './prometheus.ts'
 
 /** @param read gives the value; a metric that can't be read keeps its last */
 export function observedGauge(

@@ -9,13 +9,13 @@
  * - where what runs fails by itself, what was accepted is finished as well, with exit 1.
  */
 import { readFileSync } from 'node:fs'
-import { collectDefaultMetrics, Registry } from 'prom-client'
+import { Registry } from './prometheus.ts'
 import type { CommonOptions } from './common-options.ts'
-import { measureEventLoopLag, neverMs } from './event-loop-lag.ts'
 import { Health } from './health.ts'
 import { openLog, type Logger } from './log.ts'
 import { formatHostPort, type OptionTable, type Settings } from './option.ts'
 import { StartError } from './start-error.ts'
+import { measureProcess } from './process-metrics.ts'
 import { Asked, type Program, readSettings, SettingsError, type WithCommon } from './settings.ts'
 
 const stopMsMax = 9_000
@@ -133,8 +133,7 @@ export async function run<Table extends OptionTable>(
     if (at) {
       // Its HTTP server is half of the time that a process takes to start.
       const { serveMetrics } = await import('./metrics-server.ts')
-      collectDefaultMetrics({ register: metrics, eventLoopMonitoringPrecision: neverMs })
-      measureEventLoopLag(metrics)
+      measureProcess(metrics)
       metricsServer = await listening(at, () => serveMetrics(at, metrics, health), 'metrics-hostport')
     }
     const running = await program.start({

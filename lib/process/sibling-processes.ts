@@ -6,7 +6,7 @@
  * never falls while the first process lives: who reads them (Prometheus) would take that for a new start of all.
  */
 import { fork, type ChildProcess } from 'node:child_process'
-import { AggregatorRegistry, type MetricObjectWithValues, type MetricValue, type Registry } from 'prom-client'
+import { aggregatorRegistry, type MetricObjectWithValues, type MetricValue, type Registry } from './prometheus.ts'
 import type { Health, HealthReport } from './health.ts'
 import type { Logger } from './log.ts'
 
@@ -131,6 +131,7 @@ class SiblingProcesses {
     // In one step from here, so that one that ends meanwhile is neither missed nor counted twice.
     const living = [...this.#siblings.values()].map(sibling => sibling.metrics)
     const ended = this.#ended.splice(0)
+    const AggregatorRegistry = aggregatorRegistry()
     const sum = AggregatorRegistry.aggregate([own, ...living, ...ended])
     if (ended.length > 0) this.#ended.push(await AggregatorRegistry.aggregate(ended).getMetricsAsJSON())
     return sum.metrics()

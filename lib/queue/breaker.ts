@@ -1,5 +1,5 @@
 /** Whether Redis is asked at all: after some failures in a row it is only probed, until it answers again. */
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../process/prometheus.ts'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
 import { observedGauge } from '../process/observed-gauge.ts'

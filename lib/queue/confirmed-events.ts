@@ -3,7 +3,7 @@
  * which of them it has; the others go to the spill and from there to Redis, or right to Redis where the spill has no room.
  * What came from the spill is still there, and is sent from there again.
  */
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../process/prometheus.ts'
 import type { Logger } from '../process/log.ts'
 import type { EventSpill, SpilledGroup } from './event-spill.ts'
 import { appendEntries } from './grouped-write.ts'

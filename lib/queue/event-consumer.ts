@@ -9,7 +9,7 @@
  *   that it was done; always with the same id;
  * - taken = done + in hand + given back.
  */
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../process/prometheus.ts'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
 import { createGroup, isNoGroup } from './consumer-group.ts'

@@ -9,7 +9,7 @@
  * - two round trips are under way at most, and what is pushed meanwhile shares the next;
  * - while Redis fails, pushing costs an fdatasync shared by all that wait, not a timeout.
  */
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../process/prometheus.ts'
 import type { TrackingEvent } from '../event/event.ts'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'

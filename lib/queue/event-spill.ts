@@ -3,7 +3,7 @@
  *
  * What holds: put + sent again = drained + waiting (+ unreadable, after damage).
  */
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../process/prometheus.ts'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
 import { SegmentLog, SegmentLogFull } from '../durable/segment-log.ts'

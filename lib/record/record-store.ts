@@ -1,5 +1,5 @@
 /** Where the records of messages are kept: in Redis, each for a limited time. */
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../process/prometheus.ts'
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
 import { setWithExpiry } from '../queue/grouped-write.ts'

@@ -84,3 +84,11 @@ test('the entry points only wire: no cmd imports another', () => {
   )
   assert.deepEqual(wrong, [])
 })
+
+test('what takes memory for parts that nobody uses is loaded in one place, without them', () => {
+  const whole = /import (?!type\b)[^']*? from '(?:prom-client|node:http)'/
+  assert.deepEqual(
+    sources.filter(path => !path.endsWith('.test.ts') && whole.test(readFileSync(join(root, path), 'utf8'))),
+    [],
+  )
+})

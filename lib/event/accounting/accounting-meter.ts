@@ -1,5 +1,5 @@
 /** Counts what becomes of accounting lines: each has one outcome. */
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../../process/prometheus.ts'
 
 /**
  * `record`: stored; `header`: names the columns; `other`: of a type that says nothing of a message's record;

@@ -4,7 +4,7 @@
  *
  * Invariant, in records and in metrics: offered = stored + spilled + held in memory, and spilled = drained + in the spill.
  */
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../../process/prometheus.ts'
 import { type SegmentLog, SegmentLogFull } from '../../durable/segment-log.ts'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'

@@ -3,7 +3,7 @@
  *
  * A request only adds to plain numbers; they reach the metrics when those are read.
  */
-import { Counter, Histogram, type Registry } from 'prom-client'
+import { Counter, Histogram, type Registry } from '../../process/prometheus.ts'
 import { answerKinds, type AnswerKind } from './answer.ts'
 import { refusals, type Refusal } from './engagement.ts'
 

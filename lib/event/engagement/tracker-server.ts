@@ -6,9 +6,10 @@
  * own (fastify: 414 for a token of more than 100 characters, JSON for a bad escape) that had to be turned off. Limits per address are left to the proxy in front; here nobody is refused for the
  * company behind one address, and one request costs the same as another.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { EngagementEvent } from '../event.ts'
+import { createServer } from '../../process/node-http.ts'
 import type { HostPort } from '../../process/option.ts'
 import { badRequest, type Answer } from './answer.ts'
 import type { Decision, TrackerRequest } from './engagement.ts'

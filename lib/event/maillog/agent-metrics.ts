@@ -1,5 +1,5 @@
 /** The agent's own metrics. */
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { Counter, Gauge, type Registry } from '../../process/prometheus.ts'
 import type { SegmentLog } from '../../durable/segment-log.ts'
 import { observedGauge } from '../../process/observed-gauge.ts'
 import type { DeliveryLog } from './delivery-log.ts'

@@ -1,6 +1,6 @@
 /** Sends pending events in batches, in order, and lets go of what was taken over. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../../process/prometheus.ts'
 import type { Credential } from '../upload/credential.ts'
 import { DeadLettersFull, type DeadLetters } from '../upload/dead-letters.ts'
 import type { Destination } from '../upload/destination.ts'

@@ -1,5 +1,5 @@
 /** What sources tell about themselves, as log lines, health and metrics. */
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../../process/prometheus.ts'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
 import { passingTrouble } from './passing-trouble.ts'

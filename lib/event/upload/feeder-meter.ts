@@ -1,5 +1,5 @@
 /** Counts what becomes of events: taken = uploaded + dead-lettered + returned + held. */
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../../process/prometheus.ts'
 import { observedGauge } from '../../process/observed-gauge.ts'
 
 /** Why an event was put to the dead letters. */

@@ -2,7 +2,7 @@
  * The service behind a destination, as the answers show it: whether it takes uploads at the moment, how long to wait
  * before the next try, what health says of it.
  */
-import { Counter, Histogram, type Registry } from 'prom-client'
+import { Counter, Histogram, type Registry } from '../../process/prometheus.ts'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
 import { answerReason, classifyAnswer, type HttpAnswer, type Verdict } from './answer.ts'

@@ -4,7 +4,7 @@
  *
  * Invariant: each item handed to `upload` comes back exactly once, as accepted, refused or unsent.
  */
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../../process/prometheus.ts'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
 import { presentable, type HttpAnswer, type Verdict } from './answer.ts'

@@ -7,7 +7,7 @@
  * without Message-ID and Date is never remembered, for another with the same bytes may be another message.
  */
 import { createHash } from 'node:crypto'
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../../process/prometheus.ts'
 import type { Health } from '../../process/health.ts'
 import type { Logger } from '../../process/log.ts'
 import { partitionKeys, partitionOf } from '../../queue/partition.ts'

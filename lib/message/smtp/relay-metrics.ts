@@ -1,5 +1,5 @@
 /** What the relay counts. */
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, type LabelledCounter, type Registry } from '../../process/prometheus.ts'
 
 /** What the upstream is asked for a client. `message`: its word after the final dot. */
 type RelayedCommand = 'MAIL' | 'RCPT' | 'DATA' | 'AUTH' | 'message'
@@ -10,15 +10,15 @@ const codesMax = 20
 export class RelayMetrics {
   readonly #connections: Counter
   readonly #refused: Counter<'reason'>
-  readonly #accepted: Counter.Internal
-  readonly #deferred: Counter.Internal
-  readonly #rejected: Counter.Internal
+  readonly #accepted: LabelledCounter
+  readonly #deferred: LabelledCounter
+  readonly #rejected: LabelledCounter
   readonly #bytes: Counter
   readonly #stray: Counter
   readonly #upstream: Counter<'command' | 'code'>
   readonly #seconds: Histogram
   /** By command, then by code seen, so that a strange upstream can't make up labels without end. */
-  readonly #replies: Record<RelayedCommand, Map<number, Counter.Internal>> = {
+  readonly #replies: Record<RelayedCommand, Map<number, LabelledCounter>> = {
     MAIL: new Map(),
     RCPT: new Map(),
     DATA: new Map(),

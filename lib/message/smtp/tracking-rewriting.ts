@@ -1,6 +1,6 @@
 /** Wraps messages on their way through, stamps their ids, and counts what was done. */
 import { randomFillSync, randomUUID } from 'node:crypto'
-import { Counter, type Registry } from 'prom-client'
+import { Counter, type Registry } from '../../process/prometheus.ts'
 import type { LinkKeys } from '../../link/keys.ts'
 import type { Logger } from '../../process/log.ts'
 import { newMessageId } from '../../record/message-id.ts'
