@@ -77,7 +77,7 @@ for (const [what, text, message] of flaws) {
 
 test('LinkKeys.load says how to make a file that is not there, and what is wrong with one that all may read', () => {
   assert.throws(() => LinkKeys.load(join(dir, 'missing')), /not there: make it with .*linktool.ts keys new --link-keys/)
-  assert.throws(() => LinkKeys.load(dir), /is not a file/)
+  assert.throws(() => LinkKeys.load(dir), /not a regular file/)
   for (const mode of [0o644, 0o641, 0o666])
     assert.throws(() => LinkKeys.load(fileOf(line('k7', 'signing'), mode)), /open to every user.*chmod 640/)
   for (const mode of [0o600, 0o640, 0o440]) assert.ok(LinkKeys.load(fileOf(line('k7', 'signing'), mode)))
@@ -119,7 +119,7 @@ test('setKeyState revokes and brings back, and refuses what would leave no key t
 test('readKeyFile refuses a pipe at once, instead of waiting for somebody to write to it', () => {
   const pipe = join(dir, 'pipe')
   execFileSync('mkfifo', ['-m', '640', pipe])
-  assert.throws(() => readKeyFile(pipe), /is not a file/)
+  assert.throws(() => readKeyFile(pipe), /not a regular file/)
 })
 
 test('writeKeyFile makes a file of mode 0640, keeps the mode of one that is there, and follows a link', async () => {

@@ -3,10 +3,11 @@
  * included.
  */
 import { createSecretKey, randomBytes, randomInt, type KeyObject } from 'node:crypto'
-import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync, statSync, type Stats } from 'node:fs'
+import { realpathSync, statSync, type Stats } from 'node:fs'
 import { chmod, chown } from 'node:fs/promises'
 import { writeFileDurably } from '../durable/durable-file.ts'
 import { fileSystem, type FileSystem } from '../durable/file-system.ts'
+import { readNamedFile } from '../process/named-file.ts'
 
 export type LinkKeyState = 'signing' | 'verifying' | 'revoked'
 
@@ -106,26 +107,19 @@ function unusedId(): string {
  * @throws Error that says what to do: missing, unreadable, open to every user of the machine, too large
  */
 export function readKeyFile(file: string): string {
-  let descriptor
   try {
-    // A pipe must not hold up the process until somebody writes to it; it is refused below.
-    descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
+    return readNamedFile(file, stats => {
+      refuseOpenMode(stats)
+      if (stats.size > keyFileBytesMax) throw new Error(`has ${stats.size} bytes, at most ${keyFileBytesMax} are read`)
+    }).toString()
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
     if (code === 'ENOENT')
       throw new Error(`not there: make it with node cmd/linktool.ts keys new --link-keys ${file}`, { cause: error })
     if (code === 'EACCES')
       throw new Error(`may not be read by this user: chgrp it to a group of the user`, { cause: error })
     throw new Error(`can't be read (${code})`, { cause: error })
-  }
-  try {
-    const stat = fstatSync(descriptor)
-    if (!stat.isFile()) throw new Error('is not a file')
-    refuseOpenMode(stat)
-    if (stat.size > keyFileBytesMax) throw new Error(`has ${stat.size} bytes, at most ${keyFileBytesMax} are read`)
-    return readFileSync(descriptor, 'utf8')
-  } finally {
-    closeSync(descriptor)
   }
 }
 

@@ -168,7 +168,7 @@ for (const [what, content, message] of fileRefusals) {
 
 test('a file that is not there is refused when it was asked for, and only then', () => {
   assert.match(refusal(['--config', join(dir, 'none.yaml')]), /none\.yaml can't be read \(ENOENT\)/)
-  assert.match(refusal(['--config', dir]), /can't be read \(EISDIR\)/)
+  assert.match(refusal(['--config', dir]), /can't be read \(not a regular file\)/)
   const optional = { ...program, configFile: join(dir, 'none.yaml') }
   assert.equal(readSettings(optional, [], {}, '').settings.limit, 1)
 })

@@ -2,11 +2,11 @@
  * Reads the settings of a process from the command line, the environment, a YAML file and the declared defaults, in
  * this order of precedence. Pure but for reading the file: nothing is printed, no process is ended.
  */
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { Command, CommanderError, Option as CommanderOption } from 'commander'
 import { closest, distance } from 'fastest-levenshtein'
 import type * as Yaml from 'yaml'
+import { readNamedFile } from './named-file.ts'
 import { camelCase, flag, type Option, type OptionTable, type Settings } from './option.ts'
 import { commonOptions, type CommonOptions } from './common-options.ts'
 
@@ -220,11 +220,13 @@ function readConfigFile(
   if (file === undefined) return found
   let source: string
   try {
-    source = readFileSync(file, 'utf8')
+    source = readNamedFile(file).toString()
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' && !mustExist) return found
-    throw new SettingsError(`configuration file ${file} can't be read (${code}): check the path and its permissions`)
+    throw new SettingsError(
+      `--config: configuration file ${file} can't be read (${code}): check the path and its permissions`,
+    )
   }
   const { isMap, isScalar, isSeq, LineCounter, parseDocument } = loadYaml()
   const lines = new LineCounter()

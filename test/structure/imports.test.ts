@@ -18,7 +18,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   durable: ['process'],
   // Where the processes meet.
   event: [],
-  link: ['event', 'record', 'durable'],
+  link: ['event', 'record', 'durable', 'process'],
   record: ['queue', 'process', 'text'],
   queue: ['event', 'durable', 'process', 'network', 'text'],
   // A message on its way through.

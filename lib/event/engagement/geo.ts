@@ -1,6 +1,6 @@
 /** Where an address is, from a database in MaxMind's format (GeoLite2 City and the like). */
-import { readFileSync } from 'node:fs'
 import { Reader, type CityResponse } from 'mmdb-lib'
+import { readNamedFile } from '../../process/named-file.ts'
 import type { Geo } from '../event.ts'
 
 /**
@@ -10,9 +10,9 @@ import type { Geo } from '../event.ts'
 export function openGeo(file: string): (address: string) => Geo | undefined {
   let reader: Reader<CityResponse>
   try {
-    reader = new Reader<CityResponse>(readFileSync(file))
+    reader = new Reader<CityResponse>(readNamedFile(file))
   } catch (error) {
-    throw new Error(`${file} can't be used as a MaxMind database (.mmdb): ${(error as Error).message}`, {
+    throw new Error(`--geoip-db ${file} can't be used as a MaxMind database (.mmdb): ${(error as Error).message}`, {
       cause: error,
     })
   }

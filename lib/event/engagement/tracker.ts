@@ -1,6 +1,6 @@
 /** The tracker as a process: puts settings, keys, queue and server together. */
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { LinkKeys } from '../../link/keys.ts'
 import { EventProducer } from '../../queue/event-producer.ts'
@@ -9,6 +9,7 @@ import { listening, type ProcessContext, type Running } from '../../process/run.
 import { joinSiblings, siblingNumber } from '../../process/sibling-processes.ts'
 import { StartError } from '../../process/start-error.ts'
 import { decide, TrackerMemory, type TrackerPolicy } from './engagement.ts'
+import { readNamedFile } from '../../process/named-file.ts'
 import { openGeo } from './geo.ts'
 import { LastReading } from './last-reading.ts'
 import { networkLines } from './network-lines.ts'
@@ -145,10 +146,12 @@ function load(settings: Context['settings'], files: LargeFiles): Loaded {
 
 function openRelays(file: string): (address: string) => boolean {
   try {
-    const relays = new NetworkList(networkLines(readFileSync(file, 'latin1')))
+    const relays = new NetworkList(networkLines(readNamedFile(file).toString('latin1')))
     return address => relays.has(address)
   } catch (error) {
-    throw new Error(`${file} can't be used as a list of relays: ${(error as Error).message}`, { cause: error })
+    throw new Error(`--apple-relays ${file} can't be used as a list of relays: ${(error as Error).message}`, {
+      cause: error,
+    })
   }
 }
 

@@ -1,6 +1,5 @@
 /** A key, from the environment or from a file that may change while we run. */
-import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readNamedFile } from '../../process/named-file.ts'
 
 const keyCharsMax = 4096
 
@@ -25,11 +24,14 @@ export class Credential {
     } else {
       let text: string
       try {
-        text = readFileSync(file, 'utf8')
+        text = readNamedFile(file).toString()
       } catch (error) {
-        throw new Error(`${file} can't be read (${(error as NodeJS.ErrnoException).code}): it should hold the key`, {
-          cause: error,
-        })
+        throw new Error(
+          `--api-key-file ${file} can't be read (${(error as NodeJS.ErrnoException).code}): it should hold the key`,
+          {
+            cause: error,
+          },
+        )
       }
       this.#value = keyOf(text, file, variable)
     }
@@ -43,7 +45,7 @@ export class Credential {
   async reload(): Promise<boolean> {
     if (this.#file === undefined) return false
     try {
-      const value = keyOf(await readFile(this.#file, 'utf8'), this.#file, this.#variable)
+      const value = keyOf(readNamedFile(this.#file).toString(), this.#file, this.#variable)
       const changed = value !== this.#value
       this.#value = value
       return changed

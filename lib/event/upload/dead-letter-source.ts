@@ -1,5 +1,6 @@
 /** A dead letter file as a source of events, for `feeder --replay`. */
 import { type FileHandle, open } from 'node:fs/promises'
+import { notRegular, readNow } from '../../process/named-file.ts'
 import { readEvent } from '../read-event.ts'
 import { readDeadLetter } from './dead-letters.ts'
 import type { EventSource, SourceEntry } from './event-source.ts'
@@ -39,10 +40,10 @@ export class DeadLetterSource implements EventSource {
    * @throws Error with a code when there is no such file
    */
   static async open(path: string): Promise<DeadLetterSource> {
-    const file = await open(path, 'r')
+    const file = await open(path, readNow)
     try {
       const found = await file.stat()
-      if (!found.isFile()) throw Object.assign(new Error('not a file'), { code: 'not a file' })
+      if (!found.isFile()) throw notRegular()
       return new DeadLetterSource(file, found.size)
     } catch (error) {
       await file.close()

@@ -156,7 +156,7 @@ test('DeadLetterSource hands out what it had read when a read fails, and goes on
 })
 
 test('DeadLetterSource refuses a folder', async () => {
-  await assert.rejects(DeadLetterSource.open(newDir()), { code: 'not a file' })
+  await assert.rejects(DeadLetterSource.open(newDir()), { code: 'not a regular file' })
 })
 
 test('what is nested deeper than can be written as JSON is kept as it stood in the queue', async () => {

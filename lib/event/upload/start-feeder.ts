@@ -85,15 +85,15 @@ type ClosableSource = EventSource & { readonly close: () => void | Promise<void>
 async function openSource(context: ProcessContext<typeof feederOptions>, consumer: string): Promise<ClosableSource> {
   const { settings, log, health, metrics } = context
   const { redisUrl, partitions, lease, replay } = settings
-  if (replay !== undefined) return mustOpen(replay, () => DeadLetterSource.open(replay))
+  if (replay !== undefined) return mustOpen(`--replay ${replay}`, () => DeadLetterSource.open(replay))
   return EventConsumer.open({ redisUrl, partitions, consumer, leaseMs: lease, log, health, metrics })
 }
 
-async function mustOpen<T>(path: string, open: () => Promise<T>): Promise<T> {
+async function mustOpen<T>(name: string, open: () => Promise<T>): Promise<T> {
   try {
     return await open()
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw new StartError(`${path} can't be opened (${code}): check the path and its permissions`)
+    throw new StartError(`${name} can't be opened (${code}): check the path and its permissions`)
   }
 }

@@ -1,5 +1,4 @@
 /** Puts the wrapper together from its settings. */
-import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { createSecureContext } from 'node:tls'
 import { lookup } from 'node:dns/promises'
@@ -17,6 +16,7 @@ import { RedisCopyLedger } from './accepted-copies.ts'
 import { DebugFile } from './debug-file.ts'
 import { defaultLimits } from './limits.ts'
 import type { wrapperOptions } from './options.ts'
+import { readNamedFile } from '../../process/named-file.ts'
 import { RelayMetrics } from './relay-metrics.ts'
 import { RelayServer, type Certificate } from './relay-server.ts'
 import { TrackingRewriting } from './tracking-rewriting.ts'
@@ -193,7 +193,7 @@ function loadCertificate({ certfile, privkeyfile }: WrapperSettings): Certificat
 
 function readPem(option: string, file: string): string {
   try {
-    const text = readFileSync(file, 'latin1')
+    const text = readNamedFile(file).toString('latin1')
     if (text.includes('-----BEGIN ')) return text
   } catch (error) {
     throw new StartError(`--${option} ${file} can't be read (${(error as NodeJS.ErrnoException).code})`)
