@@ -11,6 +11,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { randomEventId } from '../lib/event/event-id.ts'
 import { partitionKeys, partitionOf } from '../lib/queue/partition.ts'
+import { makeAppend } from '../lib/queue/append-command.ts'
+import { TextSlabs } from '../lib/queue/text-slabs.ts'
 import { appendEntries, setWithExpiry } from '../lib/queue/grouped-write.ts'
 import { encodeRecord, recordKey } from '../lib/record/record.ts'
 import { startProcess, until } from '../test/support/process.ts'
@@ -18,6 +20,7 @@ import { processUsage, type ProcessUsage } from '../test/support/process-usage.t
 import { startRedis } from '../test/support/redis.ts'
 
 const total = Number(process.env['BENCH_EVENTS'] ?? 200_000)
+const slabs = new TextSlabs()
 const partitions = 4
 const redis = await startRedis(['--appendfsync', 'everysec'])
 const dir = mkdtempSync(join(tmpdir(), 'bench-feeder-'))
@@ -40,12 +43,15 @@ for (let first = 0; first < total; first += 4_000) {
         'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36',
       ...(n % 3 === 0 && { url: `https://www.example.com/products/${n % 25}?utm_source=newsletter` }),
     }
-    events[partition]?.push(JSON.stringify(event))
+    // As a busy producer: one group to a stream, then the next to the next.
+    events[Math.floor((n - first) / 1_000)]?.push(JSON.stringify(event))
     records[partition]?.keys.push(recordKey('accounting', messageId, partitions))
     records[partition]?.values.push(encodeRecord({ recipient: `reader-${n}@rcpt.example.net`, subaccount: n % 10 }))
   }
   for (const [partition, { keys, values }] of records.entries()) {
-    await appendEntries(redis.client, partitionKeys(partition).events, events[partition] ?? [])
+    const stream = partitionKeys(partition).events
+    const entries = events[partition] ?? []
+    await appendEntries(redis.client, stream, entries, makeAppend(slabs, stream, entries))
     await setWithExpiry(redis.client, keys, values, 864_000)
   }
 }

@@ -6,16 +6,19 @@
 import { Counter, type Registry } from '../process/prometheus.ts'
 import type { Logger } from '../process/log.ts'
 import type { EventSpill, SpilledGroup } from './event-spill.ts'
+import { appendedBy, makeAppend } from './append-command.ts'
 import { appendEntries } from './grouped-write.ts'
-import { entriesOf, keptText, lostGroups, type AppendedGroup } from './lost-entries.ts'
+import { lostGroups, type AppendedGroup } from './lost-entries.ts'
 import type { PartitionedRedis } from './partitioned-redis.ts'
 import { RecentlyConfirmed } from './recently-confirmed.ts'
 import { answered, redisReason } from './redis.ts'
+import { sizeOf, type Piece, type TextSlabs } from './text-slabs.ts'
 
 /** Entries that Redis confirmed. */
 export interface Confirmation {
   readonly stream: string
-  readonly entries: readonly string[]
+  /** The command that appended them. */
+  readonly command: Piece
   /** Redis's id of the last. */
   readonly lastId: string
   /** Which run of Redis it was. */
@@ -38,19 +41,26 @@ const drainedBytesMax = 16e6
 export class ConfirmedEvents {
   readonly #spill: EventSpill
   readonly #log: Logger
+  readonly #slabs: TextSlabs
   readonly #kept: RecentlyConfirmed<AppendedGroup>
-  readonly #drained = new RecentlyConfirmed<DrainedGroup>(Infinity)
+  readonly #drained: RecentlyConfirmed<DrainedGroup>
   /** The run of Redis that was asked what it has of what others had confirmed. */
   #checkedRun = ''
   #checking: Promise<void> | undefined
   #isOpen = false
   readonly #requeuedTotal: Counter
 
-  /** @param bytesMax what is kept in memory at most */
-  constructor(spill: EventSpill, bytesMax: number, log: Logger, metrics: Registry, prefix: string) {
+  /**
+   * @param slabs where commands are kept
+   * @param bytesMax what is kept in memory at most
+   */
+  constructor(spill: EventSpill, slabs: TextSlabs, bytesMax: number, log: Logger, metrics: Registry, prefix: string) {
     this.#spill = spill
+    this.#slabs = slabs
     this.#log = log
-    this.#kept = new RecentlyConfirmed(bytesMax)
+    const dropped = ({ command }: AppendedGroup) => slabs.release(command)
+    this.#kept = new RecentlyConfirmed(bytesMax, dropped)
+    this.#drained = new RecentlyConfirmed<DrainedGroup>(Infinity, dropped)
     this.#requeuedTotal = new Counter({
       name: `${prefix}_events_requeued_total`,
       help: 'Events that Redis had confirmed and may have lost when it died, put on disk to be queued again.',
@@ -79,23 +89,22 @@ export class ConfirmedEvents {
   }
 
   /** Keeps what was just confirmed. */
-  add({ stream, entries, lastId, runId, sentAt }: Confirmation): void {
-    const text = keptText(entries)
-    this.#kept.add({ stream, text, lastId, clockAheadMs: aheadMs(lastId) }, text.length, runId, sentAt)
+  add({ stream, command, lastId, runId, sentAt }: Confirmation): void {
+    this.#kept.add({ stream, command, lastId, clockAheadMs: aheadMs(lastId) }, sizeOf(command), runId, sentAt)
   }
 
-  /** The same for a group from the spill, once all of it was confirmed. */
-  addDrained(group: SpilledGroup, confirmations: readonly Confirmation[]): void {
-    for (const { stream, entries, lastId, runId, sentAt } of confirmations) {
-      let bytes = 0
-      for (const entry of entries) bytes += entry.length
-      const text = keptText(entries.slice(-1))
+  /** The same for a group from the spill; none where the spill held nothing but damage. */
+  addDrained(group: SpilledGroup, confirmation: Confirmation | undefined): void {
+    if (confirmation) {
+      const { stream, command, lastId, runId, sentAt } = confirmation
+      const last = makeAppend(this.#slabs, stream, group.events.slice(-1))
       this.#drained.add(
-        { stream, text, lastId, clockAheadMs: aheadMs(lastId), after: group.after },
-        bytes,
+        { stream, command: last, lastId, clockAheadMs: aheadMs(lastId), after: group.after },
+        sizeOf(command),
         runId,
         sentAt,
       )
+      this.#slabs.release(command)
     }
     this.#spill.sent(group)
   }
@@ -177,7 +186,7 @@ export class ConfirmedEvents {
       }
       const isPut = await Promise.all(
         some.map(async group => {
-          const puts = await Promise.all(entriesOf(group).map(entry => this.#put(entry)))
+          const puts = await Promise.all(appendedBy(group.command).map(entry => this.#put(entry)))
           count += puts.filter(Boolean).length
           return !puts.includes(false)
         }),
@@ -212,9 +221,10 @@ export class ConfirmedEvents {
         const { redis, runId, isUsable } = connection
         if (!isUsable || !this.isChecked(runId)) throw new Error('not connected')
         const sentAt = performance.now()
-        const lastId = await answered(appendEntries(redis, group.stream, entriesOf(group)))
+        const { stream, command } = group
+        const lastId = await answered(appendEntries(redis, stream, appendedBy(command), command))
         done.push(group)
-        this.add({ stream: group.stream, entries: entriesOf(group), lastId, runId, sentAt })
+        this.add({ stream, command, lastId, runId, sentAt })
       }
     } finally {
       this.#kept.forget(done)

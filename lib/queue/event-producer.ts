@@ -16,9 +16,10 @@ import type { Logger } from '../process/log.ts'
 import { Breaker } from './breaker.ts'
 import { type Confirmation, ConfirmedEvents } from './confirmed-events.ts'
 import { EventSpill } from './event-spill.ts'
-import { EventStreams, type Entry } from './event-streams.ts'
+import { EventStreams } from './event-streams.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
 import { redisReason } from './redis.ts'
+import { TextSlabs } from './text-slabs.ts'
 
 /** Where a pushed event is: in Redis, on disk, or nowhere because both refused it. */
 export type PushOutcome = 'queued' | 'spilled' | 'dropped'
@@ -43,7 +44,8 @@ export interface EventProducerOptions {
   readonly prefix: string
 }
 
-interface Pushed extends Entry {
+interface Pushed {
+  readonly json: string
   readonly settle: (outcome: PushOutcome) => void
 }
 
@@ -110,7 +112,8 @@ export class EventProducer {
       bytesMax: options.spillBytesMax ?? 100e6,
     })
     const { confirmedBytesMax = 32e6, log, metrics, prefix } = options
-    producer.#confirmed = new ConfirmedEvents(producer.#spill, confirmedBytesMax, log, metrics, prefix)
+    const slabs = new TextSlabs()
+    producer.#confirmed = new ConfirmedEvents(producer.#spill, slabs, confirmedBytesMax, log, metrics, prefix)
     try {
       producer.#connection = await PartitionedRedis.open({
         ...options,
@@ -121,7 +124,7 @@ export class EventProducer {
       await producer.#spill.close()
       throw error
     }
-    producer.#streams = new EventStreams(producer.#connection, () => producer.#isReady, log, options.health)
+    producer.#streams = new EventStreams(producer.#connection, slabs, () => producer.#isReady, log, options.health)
     await producer.#begin()
     producer.#timer = setInterval(() => producer.#probe(), probeMs)
     producer.#timer.unref()
@@ -150,7 +153,7 @@ export class EventProducer {
    * @param settle called once, after this has returned; throws nothing
    */
   pushThen(event: TrackingEvent, settle: (outcome: PushOutcome) => void): void {
-    const pushed: Pushed = { messageId: event.messageId, json: JSON.stringify(event), settle }
+    const pushed: Pushed = { json: JSON.stringify(event), settle }
     if (this.#isClosed || !this.#isTaking || this.#waiting.length >= waitingMax) {
       this.#spillOne(pushed)
       return
@@ -204,13 +207,9 @@ export class EventProducer {
     this.#pushedSinceCheck += group.length
     // A failure meanwhile has sent them to the spill: that Redis took nothing says nothing of it.
     if (group.length === 0) return
-    if (this.#isTaking) {
-      const failures = await this.#streams.append(group, (items, confirmation) => {
-        if (confirmation) this.#confirmed.add(confirmation)
-        this.#settle(items, confirmation !== undefined)
-      })
-      this.#judge(failures)
-    } else this.#settle(group, false)
+    const confirmation = this.#isTaking ? await this.#append(group.map(({ json }) => json)) : undefined
+    if (confirmation) this.#confirmed.add(confirmation)
+    this.#settle(group, confirmation !== undefined)
   }
 
   #settle(group: readonly Pushed[], isQueued: boolean): void {
@@ -226,10 +225,16 @@ export class EventProducer {
     }
   }
 
-  /** Opens or closes the breaker by the outcome of a round trip. */
-  #judge(failures: readonly unknown[]): void {
-    if (failures.length > 0) this.#breaker.failed(failures[0])
-    else this.#breaker.succeeded()
+  /** Appends, and opens or closes the breaker by the outcome. @returns undefined when Redis did not confirm */
+  async #append(entries: readonly string[]): Promise<Confirmation | undefined> {
+    try {
+      const confirmation = await this.#streams.append(entries)
+      this.#breaker.succeeded()
+      return confirmation
+    } catch (error) {
+      this.#breaker.failed(error)
+      return undefined
+    }
   }
 
   #spillOne({ json, settle }: Pushed): void {
@@ -321,18 +326,13 @@ export class EventProducer {
       }
       if (group.records === 0) return false
       if (!this.#spill.isOldest(group)) continue
-      const confirmations: Confirmation[] = []
-      const failures = await this.#streams.append(group.events, (_, confirmation) => {
-        if (confirmation) confirmations.push(confirmation)
-      })
-      this.#judge(failures)
-      // All or nothing: what some partitions took of a group that is sent again comes twice, with the same ids.
-      if (failures.length > 0) {
+      const confirmation = group.events.length > 0 ? await this.#append(group.events) : undefined
+      if (group.events.length > 0 && !confirmation) {
         this.#drainBytes = Math.max(1, this.#drainBytes >> 2)
         return false
       }
       this.#drainBytes = Math.min(drainBytesMax, this.#drainBytes + drainBytesStep)
-      this.#confirmed.addDrained(group, confirmations)
+      this.#confirmed.addDrained(group, confirmation)
     }
     return false
   }

@@ -24,15 +24,10 @@ export interface EventSpillOptions {
   readonly prefix: string
 }
 
-/** An event on disk, as it was pushed. */
-export interface SpilledEvent {
-  readonly messageId: string
-  readonly json: string
-}
-
 /** Events that lie behind each other on disk. */
 export interface SpilledGroup {
-  readonly events: readonly SpilledEvent[]
+  /** As they were pushed. */
+  readonly events: readonly string[]
   /** Sequence of the last record before them that had been sent when they were read. */
   readonly after: number
   /** Sequence of the last of them; `after` when there is none. */
@@ -197,11 +192,11 @@ export class EventSpill {
 }
 
 /** The event in a record; none when something else wrote into the folder. */
-function readSpilled(payload: Buffer): SpilledEvent | undefined {
+function readSpilled(payload: Buffer): string | undefined {
   try {
     const json = payload.toString()
     const { messageId } = JSON.parse(json) as { messageId?: unknown }
-    return typeof messageId === 'string' ? { messageId, json } : undefined
+    return typeof messageId === 'string' ? json : undefined
   } catch {
     return undefined
   }

@@ -1,37 +1,37 @@
 /**
- * The streams of all partitions, as a producer writes to them. One whose key holds something else (somebody's SET) takes no
- * entries: its events go to the others, for a feeder reads all, until the key is free again. Nothing else depends on in which
- * stream an event of a message is.
+ * The streams of all partitions, as a producer writes to them: each group of events to one of them, in turn, for a feeder
+ * reads all, and nothing depends on in which stream an event of a message is. One whose key holds something else
+ * (somebody's SET) is left out until the key is free again.
  */
 import type { Health } from '../process/health.ts'
 import type { Logger } from '../process/log.ts'
 import type { Confirmation } from './confirmed-events.ts'
+import { makeAppend } from './append-command.ts'
 import { createGroup } from './consumer-group.ts'
 import { appendEntries } from './grouped-write.ts'
-import { partitionKeys, partitionOf } from './partition.ts'
+import { partitionKeys } from './partition.ts'
 import type { PartitionedRedis } from './partitioned-redis.ts'
-import { answered, inOneWrite, isWrongType } from './redis.ts'
-
-/** An event to append. */
-export interface Entry {
-  readonly messageId: string
-  readonly json: string
-}
-
-/** Told once for each part of what is appended: how Redis confirmed it, or that it did not. */
-export type Settle<Item extends Entry> = (items: readonly Item[], confirmation: Confirmation | undefined) => void
+import { answered, isWrongType } from './redis.ts'
+import type { TextSlabs } from './text-slabs.ts'
 
 export class EventStreams {
   readonly #connection: PartitionedRedis
+  readonly #slabs: TextSlabs
   readonly #log: Logger
   readonly #health: Health
   readonly #isReady: () => boolean
   /** Partitions whose key holds no stream. */
   #refusing: ReadonlySet<number> = new Set()
+  /** The partition that was written to last. */
+  #partition = 0
 
-  /** @param isReady whether something may be appended now */
-  constructor(connection: PartitionedRedis, isReady: () => boolean, log: Logger, health: Health) {
+  /**
+   * @param slabs where what is sent is kept
+   * @param isReady whether something may be appended now
+   */
+  constructor(connection: PartitionedRedis, slabs: TextSlabs, isReady: () => boolean, log: Logger, health: Health) {
     this.#connection = connection
+    this.#slabs = slabs
     this.#isReady = isReady
     this.#log = log
     this.#health = health
@@ -43,44 +43,26 @@ export class EventStreams {
   }
 
   /**
-   * Sends items to their partitions, one command each, all in one write. What a partition refuses is sent to the others
-   * at once: nothing of it was written.
-   * @returns why some were not confirmed; empty when all were. Never rejects.
+   * Appends entries to one of the streams, all or none. What one refuses is sent to another at once.
+   * @param entries JSON texts, one at least
+   * @throws Error when Redis did not confirm them; they may be written all the same
    */
-  async append<Item extends Entry>(group: readonly Item[], settle: Settle<Item>): Promise<readonly unknown[]> {
-    if (!this.#isReady()) {
-      settle(group, undefined)
-      return [new Error('not connected')]
-    }
-    const { redis, runId } = this.#connection
+  async append(entries: readonly string[]): Promise<Confirmation> {
     const sentAt = performance.now()
-    const byPartition = new Map<number, Item[]>()
-    for (const item of group) {
-      const partition = this.#partitionFor(item.messageId)
-      const items = byPartition.get(partition)
-      if (items) items.push(item)
-      else byPartition.set(partition, [item])
-    }
-    const failures: unknown[] = []
-    const refused: Item[] = []
-    const send = async ([partition, items]: [number, Item[]]) => {
+    for (;;) {
+      if (!this.#isReady()) throw new Error('not connected')
+      const { redis, runId } = this.#connection
+      const partition = this.#nextPartition()
       const stream = partitionKeys(partition).events
-      const entries = items.map(({ json }) => json)
+      const command = makeAppend(this.#slabs, stream, entries)
       try {
-        const lastId = await answered(appendEntries(redis, stream, entries))
-        settle(items, { stream, entries, lastId, runId, sentAt })
+        const lastId = await answered(appendEntries(redis, stream, entries, command))
+        return { stream, command, lastId, runId, sentAt }
       } catch (error) {
-        if (isWrongType(error) && this.#leaveOut(partition)) {
-          for (const item of items) refused.push(item)
-          return
-        }
-        failures.push(error)
-        settle(items, undefined)
+        if (!isWrongType(error) || !this.#leaveOut(partition)) throw error
+        this.#slabs.release(command)
       }
     }
-    await Promise.all(inOneWrite(redis, () => Array.from(byPartition, send)))
-    if (refused.length > 0) failures.push(...(await this.append(refused, settle)))
-    return failures
   }
 
   /**
@@ -110,12 +92,11 @@ export class EventStreams {
     await Promise.allSettled(Array.from({ length: partitions }, (_, partition) => createGroup(redis, partition)))
   }
 
-  #partitionFor(messageId: string): number {
+  #nextPartition(): number {
     const { partitions } = this.#connection
-    let partition = partitionOf(messageId, partitions)
-    if (this.#refusing.size === 0 || this.#refusing.size >= partitions) return partition
-    while (this.#refusing.has(partition)) partition = (partition + 1) % partitions
-    return partition
+    do this.#partition = (this.#partition + 1) % partitions
+    while (this.#refusing.has(this.#partition) && this.#refusing.size < partitions)
+    return this.#partition
   }
 
   /** @returns whether there is another for its events */

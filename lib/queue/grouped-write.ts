@@ -5,20 +5,27 @@
  * Where scripts are forbidden (ACL, renamed command) the same is done with a pipeline, which may stop half-way.
  */
 import type { Redis } from 'ioredis'
-import { ranScript } from './ran-script.ts'
+import { sendAppend } from './append-command.ts'
+import { ranScript, unlessForbidden } from './ran-script.ts'
+import type { Piece } from './text-slabs.ts'
 
-const appendScript = `local id for i = 1, #ARGV do id = redis.call('XADD', KEYS[1], '*', 'e', ARGV[i]) end return id`
 const storeScript = `for i = 1, #KEYS do redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1]) end return #KEYS`
 
 /**
  * Appends entries to the stream of a partition, each as its field `e`; nothing is ever trimmed.
  * @param entries one at least
+ * @param command what `makeAppend` made of stream and entries; not to be released when this fails
  * @returns Redis's id of the last
  * @throws Error when not all were confirmed; some may have been written then
  */
-export async function appendEntries(redis: Redis, stream: string, entries: readonly string[]): Promise<string> {
-  const result = await ranScript(redis, appendScript, [stream], entries)
-  if (result) return String(result.value)
+export async function appendEntries(
+  redis: Redis,
+  stream: string,
+  entries: readonly string[],
+  command: Piece,
+): Promise<string> {
+  const result = await unlessForbidden(redis, () => sendAppend(redis, command))
+  if (result) return result.value
   const pipeline = redis.pipeline()
   for (const entry of entries) pipeline.xadd(stream, '*', 'e', entry)
   return String(repliesOf(await pipeline.exec()).at(-1))

@@ -1,31 +1,19 @@
 /** Which entries of a stream did not survive a restart of Redis, or the failover to a replica. */
 import type { Redis } from 'ioredis'
+import { appendedBy } from './append-command.ts'
 import { repliesOf } from './grouped-write.ts'
 import { answered, isWrongType } from './redis.ts'
+import type { Piece } from './text-slabs.ts'
 
 /** Entries that were appended to one stream at once. */
 export interface AppendedGroup {
   readonly stream: string
-  /** What `keptText` made of them, or only of the last. */
-  readonly text: Uint8Array
+  /** The command that appended them, or one for the last alone. */
+  readonly command: Piece
   /** Redis's id of the last of them. */
   readonly lastId: string
   /** How much the clock of that Redis is ahead of performance.now, in milliseconds, at least. */
   readonly clockAheadMs: number
-}
-
-/**
- * Entries as they are kept for a while: in one piece outside of the heap, for thousands of strings a second that live as
- * long cost the collector more than all else does that pushes them.
- * @param entries JSON texts, without line ends
- */
-export function keptText(entries: readonly string[]): Uint8Array {
-  return Buffer.from(entries.join('\n'))
-}
-
-/** The entries of a group. */
-export function entriesOf({ text }: AppendedGroup): string[] {
-  return Buffer.from(text.buffer, text.byteOffset, text.length).toString().split('\n')
 }
 
 /** Longest wait for an answer, in milliseconds: a Redis that has just loaded its file is slow. */
@@ -63,7 +51,9 @@ export async function lostGroups<Group extends AppendedGroup>(
   if (replies?.some(([error]) => error && isForbidden(error))) return groups
   const found = repliesOf(replies) as [string, string[]][][]
   // Another Redis may have given the same id to something else.
-  const lastFound = groups.findLastIndex((group, index) => found[index]?.[0]?.[1][1] === entriesOf(group).at(-1))
+  const lastFound = groups.findLastIndex(
+    (group, index) => found[index]?.[0]?.[1][1] === appendedBy(group.command).at(-1),
+  )
   return groups.slice(lastFound + 1)
 }
 

@@ -1,6 +1,6 @@
 /**
- * How the keys in Redis are laid out. Everything that belongs to a message (its records, its events) lives in one
- * partition, named by a hash tag, so that commands with several keys stay within one slot of a Redis Cluster.
+ * How the keys in Redis are laid out. Everything that is looked up by message lives in one partition, named by a hash tag,
+ * so that commands with several keys stay within one slot of a Redis Cluster.
  */
 import { crc32 } from 'node:zlib'
 

@@ -4,9 +4,14 @@ import { RecentlyConfirmed } from './recently-confirmed.ts'
 
 function kept(bytesMax = 1_000) {
   const clock = { ms: 0 }
-  const confirmed = new RecentlyConfirmed<string>(bytesMax, () => clock.ms)
+  const dropped: string[] = []
+  const confirmed = new RecentlyConfirmed<string>(
+    bytesMax,
+    item => dropped.push(item),
+    () => clock.ms,
+  )
   const at = (ms: number) => (clock.ms = ms)
-  return { confirmed, at }
+  return { confirmed, at, dropped }
 }
 
 const others = (confirmed: RecentlyConfirmed<string>, runId: string | undefined) => [
@@ -54,5 +59,22 @@ it('keeps no more than its bytes', () => {
   assert.equal(confirmed.bytes, 80)
   confirmed.add('huge', 101, 'run', at(0))
   assert.deepEqual(others(confirmed, 'next').flat(), [])
+  assert.equal(confirmed.bytes, 0)
+})
+
+it('tells what it forgets, but for what others have', () => {
+  const { confirmed, at, dropped } = kept(3)
+  confirmed.add('first', 1, 'run', at(0))
+  confirmed.add('second', 1, 'run', at(10))
+  confirmed.add('third', 1, 'other', at(20))
+  assert.deepEqual(others(confirmed, 'run'), [['third']])
+  // Beyond the bytes, in spite of its age; then by age.
+  confirmed.add('fourth', 1, 'run', at(30))
+  assert.deepEqual(dropped, ['first'])
+  confirmed.answered('run', 3_011)
+  assert.deepEqual(dropped, ['first', 'second'])
+  confirmed.forget(['third'])
+  confirmed.answered('run', 10_000)
+  assert.deepEqual(dropped, ['first', 'second', 'fourth'])
   assert.equal(confirmed.bytes, 0)
 })

@@ -14,11 +14,14 @@ interface Confirmed<Item> {
   readonly bytes: number
   readonly runId: string
   readonly at: number
+  /** Whether others have it too. */
+  isHandedOut: boolean
 }
 
 export class RecentlyConfirmed<Item> {
   readonly #bytesMax: number
   readonly #now: () => number
+  readonly #dropped: (item: Item) => void
   /** By time; those before `#first` are forgotten. (Array.shift would move all others, once they are many.) */
   #kept: (Confirmed<Item> | undefined)[] = []
   #first = 0
@@ -26,10 +29,16 @@ export class RecentlyConfirmed<Item> {
 
   /**
    * @param bytesMax what is kept at most; beyond that the oldest is forgotten before its time
+   * @param dropped told what is forgotten and was never given to anybody
    * @param now a clock in milliseconds
    */
-  constructor(bytesMax: number, now: () => number = () => performance.now()) {
+  constructor(
+    bytesMax: number,
+    dropped: (item: Item) => void = () => undefined,
+    now: () => number = () => performance.now(),
+  ) {
     this.#bytesMax = bytesMax
+    this.#dropped = dropped
     this.#now = now
   }
 
@@ -44,7 +53,7 @@ export class RecentlyConfirmed<Item> {
    * @param sentAt when it was sent, by the clock
    */
   add(item: Item, bytes: number, runId: string, sentAt: number): void {
-    this.#kept.push({ item, bytes, runId, at: this.#now() })
+    this.#kept.push({ item, bytes, runId, at: this.#now(), isHandedOut: false })
     this.#bytes += bytes
     this.answered(runId, sentAt)
   }
@@ -61,6 +70,7 @@ export class RecentlyConfirmed<Item> {
       if (!isSafe && this.#bytes <= this.#bytesMax) break
       this.#bytes -= oldest.bytes
       this.#kept[this.#first] = undefined
+      if (!oldest.isHandedOut) this.#dropped(oldest.item)
     }
     if (this.#first > this.#kept.length / 2) this.#keep(this.#all)
   }
@@ -73,8 +83,10 @@ export class RecentlyConfirmed<Item> {
   /** What was confirmed by other runs of Redis than this, by run, in that order: it may be lost. */
   ofOtherRuns(runId: string | undefined): ReadonlyMap<string, readonly Item[]> {
     const others = new Map<string, Item[]>()
-    for (const { runId: run, item } of this.#all) {
+    for (const confirmed of this.#all) {
+      const { runId: run, item } = confirmed
       if (run === runId) continue
+      confirmed.isHandedOut = true
       const items = others.get(run)
       if (items) items.push(item)
       else others.set(run, [item])

@@ -155,21 +155,6 @@ export function answered<T>(answer: Promise<T>, timeoutMs: number = commandTimeo
   })
 }
 
-/**
- * Sends all commands that `send` gives before it returns in one piece: a write to the socket costs more than the making
- * of a command.
- */
-export function inOneWrite<T>(redis: Redis, send: () => T): T {
-  // Whatever its type says, there is none while there is no connection.
-  const stream: Redis['stream'] | null | undefined = redis.stream
-  stream?.cork()
-  try {
-    return send()
-  } finally {
-    stream?.uncork()
-  }
-}
-
 /** Recipients and passwords travel on this connection. */
 function warnOfClearText({ host, tls }: ConnectionOptions, hooks: RedisHooks): void {
   if (host === undefined || tls || isLoopback(host)) return

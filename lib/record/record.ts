@@ -74,7 +74,7 @@ export function mergeRecords(
   return first || second ? { ...first, ...second } : undefined
 }
 
-/** The key of a message's record, in the partition of the message's events. */
+/** The key of a message's record, in the message's partition. */
 export function recordKey(writer: RecordWriter, messageId: string, partitions: number): string {
   return recordKeyIn(partitionOf(messageId, partitions), writer, messageId)
 }

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { sizeOf, TextSlabs, type Piece } from './text-slabs.ts'
+
+const take = (slabs: TextSlabs, text: string) =>
+  slabs.take(3 * text.length, (bytes, start) => start + bytes.write(text, start))
+const textOf = ({ slab, start, end }: Piece) => slab.bytes.toString('utf8', start, end)
+
+it('gives every piece back as it was, whatever has been released', () => {
+  const slabs = new TextSlabs()
+  const taken: { text: string; piece: Piece }[] = []
+  const seen = new Set<unknown>()
+  for (let round = 0; round < 20_000; round++) {
+    const text = `${round} ${'é€😀x'.repeat(round % 400)}`
+    const piece = take(slabs, text)
+    seen.add(piece.slab)
+    assert.equal(sizeOf(piece), Buffer.byteLength(text))
+    taken.push({ text, piece })
+    // Now and then one out of turn.
+    if (taken.length > 500) slabs.release(taken.splice(round % 7 === 0 ? 250 : 0, 1)[0]!.piece)
+  }
+  for (const { text, piece } of taken) assert.equal(textOf(piece), text)
+  // 40 MB went through few slabs of 1 MB, for they were used again.
+  assert.ok(seen.size <= 6, `${seen.size} slabs`)
+})
+
+it('never uses again what was not released', () => {
+  const slabs = new TextSlabs()
+  const first = take(slabs, 'first')
+  for (let round = 0; round < 100; round++) {
+    slabs.release(take(slabs, 'x'.repeat(300_000)))
+    assert.equal(textOf(first), 'first')
+  }
+})
+
+it('takes a piece that is larger than a slab', () => {
+  const slabs = new TextSlabs()
+  const large = '€'.repeat(2_000_000)
+  const piece = take(slabs, large)
+  assert.equal(textOf(piece), large)
+  slabs.release(piece)
+  assert.equal(textOf(take(slabs, 'next')), 'next')
+})
