@@ -8,10 +8,11 @@ import { reconnect } from './redis.ts'
 export class AnswerLimit {
   /** Whether more has come than may, ever. */
   isPassed = false
+  /** Since the last answer, or since something is read: answers come one after the other. */
   #bytes = 0
   #readings = 0
 
-  /** @param bytesMax of all answers to what is read at once */
+  /** @param bytesMax of one answer */
   constructor(redis: Redis, bytesMax: number) {
     const watch = () =>
       redis.stream.on('data', (bytes: Buffer) => {
@@ -31,6 +32,8 @@ export class AnswerLimit {
       return await read()
     } finally {
       this.#readings--
+      // What is read next may have been asked already: without this nothing would ever be forgotten of a busy connection.
+      this.#bytes = 0
     }
   }
 }

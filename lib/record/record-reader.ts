@@ -11,7 +11,7 @@ import { ranScript } from '../queue/ran-script.ts'
 import { isWrongType } from '../queue/redis.ts'
 import { recordCharsMax } from './record.ts'
 
-/** Most that MGETs may bring at once, in bytes: ten times what the records of a thousand messages take. */
+/** Most that one MGET may bring, in bytes: ten times what the records of a thousand messages take. */
 const answerBytesMax = 8_000_000
 /** Values of more bytes have more than `recordCharsMax` characters, in whatever script: three bytes each at most. */
 const valueBytesMax = 3 * recordCharsMax
