@@ -17,6 +17,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { agentHeap } from '../lib/event/maillog/agent-heap.ts'
 import { correlatorDefaults } from '../lib/event/maillog/correlator-options.ts'
 import { readWholeFile } from '../lib/event/maillog/dry-run.ts'
 import { PostfixLog } from '../lib/event/maillog/postfix-log.ts'
@@ -51,7 +52,7 @@ interface Measured {
 /** @param rounds times that the file is read, each by a state machine of its own */
 async function measure(file: string, lines: number, fullAfterLines: number, rounds: number): Promise<void> {
   // As the agent does.
-  keepHeapSmall({ growthPercent: 10, triggerPercent: 25, withBuffers: true, nurseryMb: 2 })
+  keepHeapSmall(agentHeap)
   const rates: number[] = []
   let events = 0
   let open = 0

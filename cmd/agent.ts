@@ -4,6 +4,7 @@
  */
 import { compiledBefore } from '../lib/process/compiled-before.ts'
 import { keepHeapSmall } from '../lib/process/small-heap.ts'
+import { agentHeap } from '../lib/event/maillog/agent-heap.ts'
 
 const manual = `
 Reports what became of every message: follows the log of the mail server, ties each delivery, bounce and deferral to the
@@ -21,7 +22,7 @@ Settings are also read from /etc/sendpost-agent/config.yaml. More: docs/agent.md
 `
 const program = { name: 'agent', manual, configFile: '/etc/sendpost-agent/config.yaml' } as const
 
-keepHeapSmall({ growthPercent: 10, triggerPercent: 25, withBuffers: true, nurseryMb: 2 })
+keepHeapSmall(agentHeap)
 // What looks at logs needs none of what sends events, and the other way round: half of the memory and of the start.
 const start = await compiledBefore(async () => {
   const [{ agentOptions, asksToInspect, inspectOptions }, { run }] = await Promise.all([
