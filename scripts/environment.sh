@@ -5,6 +5,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 state=$root/var
 node_floor=22.19
 node_private=26
+# Daemons and logrotate live in sbin, which is not in every user's PATH.
+export PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf '%s\n' "$*" >&2; }
 die() {
@@ -83,8 +85,7 @@ need_tool() {
   find_tool "$1" || die "$1 is missing and could not be installed: run 'apt-get install $2' as root and try again"
 }
 
-# Daemons live in sbin, which is not in every user's PATH.
-find_tool() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; }
+find_tool() { command -v "$1" >/dev/null; }
 
 install_package() {
   find_tool "$1" && return
