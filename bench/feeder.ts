@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { randomEventId } from '../lib/event/event-id.ts'
 import { partitionKeys, partitionOf } from '../lib/queue/partition.ts'
 import { makeAppend } from '../lib/queue/append-command.ts'
-import { TextSlabs } from '../lib/queue/text-slabs.ts'
+import { Slabs } from '../lib/queue/slabs.ts'
 import { appendEntries, setWithExpiry } from '../lib/queue/grouped-write.ts'
 import { encodeRecord, recordKey } from '../lib/record/record.ts'
 import { startProcess, until } from '../test/support/process.ts'
@@ -20,7 +20,7 @@ import { processUsage, type ProcessUsage } from '../test/support/process-usage.t
 import { startRedis } from '../test/support/redis.ts'
 
 const total = Number(process.env['BENCH_EVENTS'] ?? 200_000)
-const slabs = new TextSlabs()
+const slabs = new Slabs()
 const partitions = 4
 const redis = await startRedis(['--appendfsync', 'everysec'])
 const dir = mkdtempSync(join(tmpdir(), 'bench-feeder-'))
@@ -50,8 +50,7 @@ for (let first = 0; first < total; first += 4_000) {
   }
   for (const [partition, { keys, values }] of records.entries()) {
     const stream = partitionKeys(partition).events
-    const entries = events[partition] ?? []
-    await appendEntries(redis.client, stream, entries, makeAppend(slabs, stream, entries))
+    await appendEntries(redis.client, stream, makeAppend(slabs, stream, events[partition] ?? []))
     await setWithExpiry(redis.client, keys, values, 864_000)
   }
 }

@@ -16,7 +16,7 @@ import { EventConsumer } from '../lib/queue/event-consumer.ts'
 import { EventProducer } from '../lib/queue/event-producer.ts'
 import { makeAppend } from '../lib/queue/append-command.ts'
 import { appendEntries } from '../lib/queue/grouped-write.ts'
-import { TextSlabs } from '../lib/queue/text-slabs.ts'
+import { Slabs } from '../lib/queue/slabs.ts'
 import { RecordStore } from '../lib/record/record-store.ts'
 import { startRedis } from '../test/support/redis.ts'
 
@@ -83,7 +83,7 @@ async function pushAll(sides: number): Promise<void> {
 }
 
 const group = 1_000
-const slabs = new TextSlabs()
+const slabs = new Slabs()
 const plain = await measure('plain ioredis pipelines of 1,000 XADD', count, async () => {
   for (let at = 0; at < count; at += group) {
     const pipeline = redis.client.pipeline()
@@ -98,7 +98,7 @@ await measure(
   async () => {
     for (let at = 0; at < count; at += group) {
       const texts = events.slice(at, at + group).map(event => JSON.stringify(event))
-      await appendEntries(redis.client, 'bench', texts, makeAppend(slabs, 'bench', texts))
+      await appendEntries(redis.client, 'bench', makeAppend(slabs, 'bench', texts))
     }
   },
   plain,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { appendedBy, makeAppend } from './append-command.ts'
-import { TextSlabs } from './text-slabs.ts'
+import { Slabs } from './slabs.ts'
 
 /** A request as Redis reads it (RESP2): an array of bulk strings, and nothing after it. */
 function readRequest(bytes: Buffer): string[] {
@@ -25,7 +25,7 @@ function readRequest(bytes: Buffer): string[] {
 }
 
 it('is a request that Redis understands, and says again what it appends', () => {
-  const slabs = new TextSlabs()
+  const slabs = new Slabs()
   const groups = [
     ['{"id":"1"}'],
     ['', '\r\n$3\r\nabc', 'é€😀', '{"url":"https://example.test/\\r\\n"}', 'x'.repeat(100_000)],

@@ -6,38 +6,41 @@
  * to be moved to V8's old space: 5 to 10 % of the CPU time of a request to the tracker.
  */
 import { Command, type Redis } from 'ioredis'
-import type { TextSlabs, Piece } from './text-slabs.ts'
+import type { Piece, Slabs } from './slabs.ts'
 
 /** A Lua script: one command an entry costs this process several times as much CPU, and Redis more too (bench/queue.ts). */
 const script = `local id for i = 1, #ARGV do id = redis.call('XADD', KEYS[1], '*', 'e', ARGV[i]) end return id`
 /** Arguments before the entries: EVAL, script, number of keys, stream. */
 const leading = 4
+const lineEndBytes = 2
 
 /**
  * @param slabs where it is kept
  * @param entries JSON texts, one at least
  */
-export function makeAppend(slabs: TextSlabs, stream: string, entries: readonly string[]): Piece {
+export function makeAppend(slabs: Slabs, stream: string, entries: readonly string[]): Piece {
   const head =
     `*${leading + entries.length}\r\n$4\r\nEVAL\r\n$${script.length}\r\n${script}\r\n` +
     `$1\r\n1\r\n$${stream.length}\r\n${stream}\r\n`
-  let bytesMax = head.length
-  // UTF-8 takes at most three bytes a unit.
-  for (const entry of entries) bytesMax += 3 * entry.length + lengthBytesMax
-  return slabs.take(bytesMax, (bytes, start) => {
-    let at = start + bytes.write(head, start, 'latin1')
-    for (const entry of entries) {
-      at += bytes.write(`$${Buffer.byteLength(entry)}\r\n`, at, 'latin1')
-      at += bytes.write(entry, at)
-      bytes[at++] = 0x0d
-      bytes[at++] = 0x0a
-    }
-    return at
-  })
+  const sizes = entries.map(entry => Buffer.byteLength(entry))
+  let size = head.length
+  for (const entrySize of sizes) size += bulkStringBytes(entrySize)
+  const command = slabs.take(size)
+  const { bytes } = command.slab
+  let at = command.start + bytes.write(head, command.start, 'latin1')
+  for (const [index, entry] of entries.entries()) {
+    at += bytes.write(`$${sizes[index]!}\r\n`, at, 'latin1')
+    at += bytes.write(entry, at)
+    bytes[at++] = 0x0d
+    bytes[at++] = 0x0a
+  }
+  return command
 }
 
-/** `$`, ten digits, two line ends. */
-const lengthBytesMax = 15
+/** What a bulk string takes: `$`, the digits of its size, a line end, its bytes, a line end. */
+function bulkStringBytes(size: number): number {
+  return 1 + String(size).length + lineEndBytes + size + lineEndBytes
+}
 
 /** The entries that a command appends. */
 export function appendedBy({ slab: { bytes }, start, end }: Piece): string[] {
@@ -47,7 +50,7 @@ export function appendedBy({ slab: { bytes }, start, end }: Piece): string[] {
     const text = bytes.indexOf(0x0a, at) + 1
     const length = Number(bytes.toString('latin1', at + 1, text - 2))
     if (index >= leading) entries.push(bytes.toString('utf8', text, text + length))
-    at = text + length + 2
+    at = text + length + lineEndBytes
   }
   return entries
 }

@@ -12,7 +12,7 @@ import { lostGroups, type AppendedGroup } from './lost-entries.ts'
 import type { PartitionedRedis } from './partitioned-redis.ts'
 import { RecentlyConfirmed } from './recently-confirmed.ts'
 import { answered, redisReason } from './redis.ts'
-import { sizeOf, type Piece, type TextSlabs } from './text-slabs.ts'
+import { sizeOf, type Piece, type Slabs } from './slabs.ts'
 
 /** Entries that Redis confirmed. */
 export interface Confirmation {
@@ -41,7 +41,7 @@ const drainedBytesMax = 16e6
 export class ConfirmedEvents {
   readonly #spill: EventSpill
   readonly #log: Logger
-  readonly #slabs: TextSlabs
+  readonly #slabs: Slabs
   readonly #kept: RecentlyConfirmed<AppendedGroup>
   readonly #drained: RecentlyConfirmed<DrainedGroup>
   /** The run of Redis that was asked what it has of what others had confirmed. */
@@ -54,7 +54,7 @@ export class ConfirmedEvents {
    * @param slabs where commands are kept
    * @param bytesMax what is kept in memory at most
    */
-  constructor(spill: EventSpill, slabs: TextSlabs, bytesMax: number, log: Logger, metrics: Registry, prefix: string) {
+  constructor(spill: EventSpill, slabs: Slabs, bytesMax: number, log: Logger, metrics: Registry, prefix: string) {
     this.#spill = spill
     this.#slabs = slabs
     this.#log = log
@@ -222,7 +222,7 @@ export class ConfirmedEvents {
         if (!isUsable || !this.isChecked(runId)) throw new Error('not connected')
         const sentAt = performance.now()
         const { stream, command } = group
-        const lastId = await answered(appendEntries(redis, stream, appendedBy(command), command))
+        const lastId = await answered(appendEntries(redis, stream, command))
         done.push(group)
         this.add({ stream, command, lastId, runId, sentAt })
       }

@@ -20,7 +20,7 @@ import { PartitionReader } from './partition-reader.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
 import { ReadyEntries } from './ready-entries.ts'
 import { readEntry, type EntryReply, type QueuedEvent } from './queue-entry.ts'
-import { isWrongType, redisReason } from './redis.ts'
+import { isWrongType, redisReason, unlessWrongType } from './redis.ts'
 
 export type { QueuedEvent } from './queue-entry.ts'
 
@@ -187,16 +187,10 @@ export class EventConsumer {
    */
   async waiting(): Promise<number> {
     const { redis, partitions } = this.#connection
-    const lengthOf = async (partition: number) => {
-      try {
-        return await this.#connection.answer(redis.xlen(partitionKeys(partition).events), commandMs)
-      } catch (error) {
-        if (isWrongType(error)) return 0
-        throw error
-      }
-    }
+    const lengthOf = (partition: number) =>
+      unlessWrongType(this.#connection.answer(redis.xlen(partitionKeys(partition).events), commandMs))
     const lengths = await Promise.all(Array.from({ length: partitions }, (_, partition) => lengthOf(partition)))
-    return lengths.reduce((sum, length) => sum + length, 0)
+    return lengths.reduce<number>((sum, length = 0) => sum + length, 0)
   }
 
   /** Gives what is in hand back to the queue, for others to take at once, and gives up the connections; idempotent. */

@@ -19,7 +19,7 @@ import { EventSpill } from './event-spill.ts'
 import { EventStreams } from './event-streams.ts'
 import { PartitionedRedis } from './partitioned-redis.ts'
 import { redisReason } from './redis.ts'
-import { TextSlabs } from './text-slabs.ts'
+import { Slabs } from './slabs.ts'
 
 /** Where a pushed event is: in Redis, on disk, or nowhere because both refused it. */
 export type PushOutcome = 'queued' | 'spilled' | 'dropped'
@@ -112,7 +112,7 @@ export class EventProducer {
       bytesMax: options.spillBytesMax ?? 100e6,
     })
     const { confirmedBytesMax = 32e6, log, metrics, prefix } = options
-    const slabs = new TextSlabs()
+    const slabs = new Slabs()
     producer.#confirmed = new ConfirmedEvents(producer.#spill, slabs, confirmedBytesMax, log, metrics, prefix)
     try {
       producer.#connection = await PartitionedRedis.open({

@@ -11,12 +11,12 @@ import { createGroup } from './consumer-group.ts'
 import { appendEntries } from './grouped-write.ts'
 import { partitionKeys } from './partition.ts'
 import type { PartitionedRedis } from './partitioned-redis.ts'
-import { answered, isWrongType } from './redis.ts'
-import type { TextSlabs } from './text-slabs.ts'
+import { answered, isWrongType, unlessWrongType } from './redis.ts'
+import type { Slabs } from './slabs.ts'
 
 export class EventStreams {
   readonly #connection: PartitionedRedis
-  readonly #slabs: TextSlabs
+  readonly #slabs: Slabs
   readonly #log: Logger
   readonly #health: Health
   readonly #isReady: () => boolean
@@ -29,7 +29,7 @@ export class EventStreams {
    * @param slabs where what is sent is kept
    * @param isReady whether something may be appended now
    */
-  constructor(connection: PartitionedRedis, slabs: TextSlabs, isReady: () => boolean, log: Logger, health: Health) {
+  constructor(connection: PartitionedRedis, slabs: Slabs, isReady: () => boolean, log: Logger, health: Health) {
     this.#connection = connection
     this.#slabs = slabs
     this.#isReady = isReady
@@ -56,7 +56,7 @@ export class EventStreams {
       const stream = partitionKeys(partition).events
       const command = makeAppend(this.#slabs, stream, entries)
       try {
-        const lastId = await answered(appendEntries(redis, stream, entries, command))
+        const lastId = await answered(appendEntries(redis, stream, command))
         return { stream, command, lastId, runId, sentAt }
       } catch (error) {
         if (!isWrongType(error) || !this.#leaveOut(partition)) throw error
@@ -71,19 +71,10 @@ export class EventStreams {
    */
   async length(): Promise<number> {
     const { redis, partitions } = this.#connection
-    const refusing = new Set<number>()
-    const lengthOf = async (partition: number) => {
-      try {
-        return await answered(redis.xlen(partitionKeys(partition).events))
-      } catch (error) {
-        if (!isWrongType(error)) throw error
-        refusing.add(partition)
-        return 0
-      }
-    }
+    const lengthOf = (partition: number) => unlessWrongType(answered(redis.xlen(partitionKeys(partition).events)))
     const lengths = await Promise.all(Array.from({ length: partitions }, (_, partition) => lengthOf(partition)))
-    this.#setRefusing(refusing)
-    return lengths.reduce((sum, length) => sum + length, 0)
+    this.#setRefusing(new Set([...lengths.keys()].filter(partition => lengths[partition] === undefined)))
+    return lengths.reduce<number>((sum, length = 0) => sum + length, 0)
   }
 
   /** Makes what a feeder needs to read them; at worst the feeder does it. Never rejects. */

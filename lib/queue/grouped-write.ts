@@ -5,29 +5,23 @@
  * Where scripts are forbidden (ACL, renamed command) the same is done with a pipeline, which may stop half-way.
  */
 import type { Redis } from 'ioredis'
-import { sendAppend } from './append-command.ts'
+import { appendedBy, sendAppend } from './append-command.ts'
 import { ranScript, unlessForbidden } from './ran-script.ts'
-import type { Piece } from './text-slabs.ts'
+import type { Piece } from './slabs.ts'
 
 const storeScript = `for i = 1, #KEYS do redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1]) end return #KEYS`
 
 /**
  * Appends entries to the stream of a partition, each as its field `e`; nothing is ever trimmed.
- * @param entries one at least
- * @param command what `makeAppend` made of stream and entries; not to be released when this fails
+ * @param command what `makeAppend` made for this stream; not to be released when this fails
  * @returns Redis's id of the last
  * @throws Error when not all were confirmed; some may have been written then
  */
-export async function appendEntries(
-  redis: Redis,
-  stream: string,
-  entries: readonly string[],
-  command: Piece,
-): Promise<string> {
+export async function appendEntries(redis: Redis, stream: string, command: Piece): Promise<string> {
   const result = await unlessForbidden(redis, () => sendAppend(redis, command))
   if (result) return result.value
   const pipeline = redis.pipeline()
-  for (const entry of entries) pipeline.xadd(stream, '*', 'e', entry)
+  for (const entry of appendedBy(command)) pipeline.xadd(stream, '*', 'e', entry)
   return String(repliesOf(await pipeline.exec()).at(-1))
 }
 

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import { appendedBy } from './append-command.ts'
 import { repliesOf } from './grouped-write.ts'
 import { answered, isWrongType } from './redis.ts'
-import type { Piece } from './text-slabs.ts'
+import type { Piece } from './slabs.ts'
 
 /** Entries that were appended to one stream at once. */
 export interface AppendedGroup {

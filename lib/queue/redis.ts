@@ -65,6 +65,16 @@ export function isWrongType(error: unknown): boolean {
   return error instanceof Error && /^(?:ERR .*)?WRONGTYPE /.test(error.message)
 }
 
+/** What Redis answers; undefined where the key holds another type. */
+export async function unlessWrongType<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer
+  } catch (error) {
+    if (isWrongType(error)) return undefined
+    throw error
+  }
+}
+
 /** Why connections are being made anew. */
 const remade = new WeakMap<Redis, { readonly reason: string; readonly isTold: boolean }>()
 

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { sizeOf, TextSlabs, type Piece } from './text-slabs.ts'
+import { sizeOf, Slabs, type Piece } from './slabs.ts'
 
-const take = (slabs: TextSlabs, text: string) =>
-  slabs.take(3 * text.length, (bytes, start) => start + bytes.write(text, start))
+const take = (slabs: Slabs, text: string) => {
+  const piece = slabs.take(Buffer.byteLength(text))
+  piece.slab.bytes.write(text, piece.start)
+  return piece
+}
 const textOf = ({ slab, start, end }: Piece) => slab.bytes.toString('utf8', start, end)
 
 it('gives every piece back as it was, whatever has been released', () => {
-  const slabs = new TextSlabs()
+  const slabs = new Slabs()
   const taken: { text: string; piece: Piece }[] = []
   const seen = new Set<unknown>()
   for (let round = 0; round < 20_000; round++) {
@@ -25,7 +28,7 @@ it('gives every piece back as it was, whatever has been released', () => {
 })
 
 it('never uses again what was not released', () => {
-  const slabs = new TextSlabs()
+  const slabs = new Slabs()
   const first = take(slabs, 'first')
   for (let round = 0; round < 100; round++) {
     slabs.release(take(slabs, 'x'.repeat(300_000)))
@@ -33,11 +36,12 @@ it('never uses again what was not released', () => {
   }
 })
 
-it('takes a piece that is larger than a slab', () => {
-  const slabs = new TextSlabs()
+it('takes a piece that is larger than a slab, and no more memory than it needs', () => {
+  const slabs = new Slabs()
   const large = '€'.repeat(2_000_000)
   const piece = take(slabs, large)
   assert.equal(textOf(piece), large)
+  assert.equal(piece.slab.bytes.length, 6_000_000)
   slabs.release(piece)
   assert.equal(textOf(take(slabs, 'next')), 'next')
 })

@@ -1,7 +1,7 @@
 /**
  * Bytes that live for some seconds, thousands of pieces a second: in large pieces of memory that are used again. As strings
  * they would cost the collector more than all else does that is done with them; with a piece of memory for each, freed by
- * the collector, it would look through the whole heap several times a second.
+ * the collector, it looked through the whole heap twice a second.
  */
 
 interface Slab {
@@ -23,24 +23,20 @@ const slabBytes = 1 << 20
 /** Empty slabs that are held: while as much is released as is taken, one is enough. */
 const emptyMax = 2
 
-export class TextSlabs {
+export class Slabs {
   #current = newSlab(0)
   readonly #empty: Slab[] = []
 
-  /**
-   * Takes a piece.
-   * @param bytesMax what `write` needs at most
-   * @param write fills it from a place on, and returns where it ends
-   */
-  take(bytesMax: number, write: (bytes: Buffer, start: number) => number): Piece {
-    if (this.#current.bytes.length - this.#current.used < bytesMax) {
+  /** Takes a piece, to be filled. */
+  take(size: number): Piece {
+    if (this.#current.bytes.length - this.#current.used < size) {
       // If all of it was released already nobody else would hand it in.
       this.#reuse(this.#current)
-      this.#current = bytesMax > slabBytes ? newSlab(bytesMax) : (this.#empty.pop() ?? newSlab(slabBytes))
+      this.#current = size > slabBytes ? newSlab(size) : (this.#empty.pop() ?? newSlab(slabBytes))
     }
     const slab = this.#current
     const start = slab.used
-    slab.used = write(slab.bytes, start)
+    slab.used += size
     slab.pieces++
     return { slab, start, end: slab.used }
   }
