@@ -76,7 +76,10 @@ export function generatePostfixLog(path: string, shape: PostfixLogShape): Genera
 
 const attempt = 'relay=mx.example.com[192.0.2.7]:25, delay=1.2, delays=0.1/0.01/0.5/0.6'
 const queueId = (number: number) => (0xa_0000_0000 + number * 7919).toString(16).toUpperCase()
-const recipient = (number: number) => `recipient.${number}@example.com`
+/** Addresses are as long at the end of a log as at its beginning: 22 to 30 characters. */
+const recipient = (number: number) =>
+  `${names[number % names.length]}.${String(number % 1_000_000).padStart(6, '0')}@example.com`
+const names = ['ana', 'ines', 'lukas', 'sandra', 'giacomo', 'veronika', 'alexander', 'konstantin']
 
 function deliver(write: (atMs: number, program: string, message: string) => void, atMs: number, number: number): void {
   const id = queueId(number)

@@ -1,7 +1,7 @@
 /** `linktool keys`: makes, lists, retires and revokes the keys of links. */
-import { closest } from 'fastest-levenshtein'
 import { addKey, type LinkKey, parseKeyFile, readKeyFile, setKeyState, writeKeyFile } from '../link/key-file.ts'
 import { withKeyFileLocked } from '../link/key-file-lock.ts'
+import { nearWord } from '../process/near-word.ts'
 import { flag, option, path, type OptionTable } from '../process/option.ts'
 import { type RunnableProgram } from '../process/run.ts'
 import { StartError } from '../process/start-error.ts'
@@ -34,8 +34,11 @@ the new key yet can't follow its links.
   operands: '<action> [id]',
   validate: (_, [action = '', id]) => {
     const known = actions.find(word => word === action)
-    if (known === undefined)
-      throw new SettingsError(`keys ${JSON.stringify(action)}: did you mean ${closest(action, actions)}?`)
+    if (known === undefined) {
+      const near = nearWord(action, actions)
+      const hint = near === undefined ? `expected one of ${actions.join(', ')}` : `did you mean ${near}?`
+      throw new SettingsError(`keys ${JSON.stringify(action)}: ${hint}`)
+    }
     const takesId = known === 'retire' || known === 'revoke'
     if (takesId && id === undefined)
       throw new SettingsError(`keys ${known} needs the id of a key: keys list shows them`)

@@ -1,5 +1,5 @@
 /** A command with several programs, told apart by the first word, as in `linktool encode`. */
-import { closest, distance } from 'fastest-levenshtein'
+import { nearWord } from '../process/near-word.ts'
 import type { OptionTable } from '../process/option.ts'
 import { run, type RunnableProgram } from '../process/run.ts'
 import { type ProcessName, SettingsError } from '../process/settings.ts'
@@ -64,7 +64,7 @@ export async function runSubcommand(
 function refusal(word: string | undefined, subcommands: readonly Subcommand[]): string {
   const words = subcommands.map(subcommand => subcommand.word)
   if (word === undefined || word.startsWith('-')) return `expected one of ${words.join(', ')} as the first word`
-  const near = closest(word, words)
-  const hint = distance(word, near) <= Math.max(2, word.length / 3) ? `did you mean ${near}?` : words.join(', ')
+  const near = nearWord(word, words)
+  const hint = near === undefined ? words.join(', ') : `did you mean ${near}?`
   return `unknown subcommand ${JSON.stringify(word)}: ${hint}`
 }

@@ -4,8 +4,7 @@
  *
  * Node keeps what it compiled in a folder (`NODE_COMPILE_CACHE`) of which it has to know before it reads the first module.
  * So the process replaces itself once (execve(2): same pid, same standard streams, of which nothing was read), and once
- * more when it had to put something there. On that way its malloc is told to do with one arena (mallopt(3)): freed memory
- * that each of Node's threads keeps for itself was up to 10 MB.
+ * more when it had to put something there. On that way it is told how to do with less memory, which can't be said later.
  */
 import { accessSync, constants, existsSync, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { flushCompileCache, getCompileCacheDir } from 'node:module'
@@ -14,6 +13,20 @@ import { join } from 'node:path'
 
 /** How far this process has come: `begun` anew with a folder, `filled` it with what was missing there. */
 const stageVariable = 'MTA_TRACKING_COMPILED'
+
+/** Of mallopt(3). What the user has set is left alone. */
+export const mallocSettings = {
+  /** Freed memory that each of Node's threads kept for itself was up to 10 MB. */
+  MALLOC_ARENA_MAX: '1',
+  /** The usual value, but as one that is set it stays: else what is freed is given back later and later. */
+  MALLOC_TRIM_THRESHOLD_: '131072',
+} as const
+
+/**
+ * V8 optimises functions one at a time, on the main thread, which stops for 20 ms at most while it does. With several at
+ * once their working space was up to 15 MB, in one start of six, and stayed with the process.
+ */
+export const v8Flag = '--no-concurrent-recompilation'
 
 /**
  * What `load` loads. May not return, but begin the process anew: to be called before anything else is done.
@@ -24,14 +37,12 @@ export async function compiledBefore<T>(load: () => Promise<T>): Promise<T> {
   // Once only: a folder that was to be used may turn out to be of no use to Node (a full disk, one that is read only).
   if (process.env[stageVariable] === undefined) {
     const dir = inUse ?? ownFolder()
-    const flags = flagsNeeded()
+    const flags = flagsNeeded(dir !== undefined)
     const more = {
       ...(dir !== inUse && { NODE_COMPILE_CACHE: dir }),
-      ...(process.env['MALLOC_ARENA_MAX'] === undefined && { MALLOC_ARENA_MAX: '1' }),
+      ...Object.fromEntries(Object.entries(mallocSettings).filter(([name]) => process.env[name] === undefined)),
     }
-    if (dir !== undefined && (flags.length > 0 || Object.keys(more).length > 0)) {
-      beginAnew({ ...more, [stageVariable]: 'begun' }, flags)
-    }
+    if (flags.length > 0 || Object.keys(more).length > 0) beginAnew({ ...more, [stageVariable]: 'begun' }, flags)
   }
   if (inUse === undefined) return load()
   const before = changedAt(inUse)
@@ -41,10 +52,12 @@ export async function compiledBefore<T>(load: () => Promise<T>): Promise<T> {
   return loaded
 }
 
-/** What Node needs beside the folder: from 24 on nothing. */
-function flagsNeeded(): readonly string[] {
+/** Flags of Node and V8 that this process was not started with. */
+function flagsNeeded(hasFolder: boolean): readonly string[] {
   const preload = new URL('node-22.mjs', import.meta.url)
-  return Number.parseInt(process.versions.node, 10) < 24 && existsSync(preload) ? [`--import=${preload.href}`] : []
+  const isOld = Number.parseInt(process.versions.node, 10) < 24
+  const flags = [v8Flag, ...(hasFolder && isOld && existsSync(preload) ? [`--import=${preload.href}`] : [])]
+  return flags.filter(flag => !process.execArgv.includes(flag))
 }
 
 /** A folder that nobody else can write: what is in it will be executed. Undefined when there is none, or none is wanted. */

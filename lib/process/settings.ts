@@ -4,9 +4,9 @@
  */
 import { createRequire } from 'node:module'
 import { Command, CommanderError, Option as CommanderOption } from 'commander'
-import { closest, distance } from 'fastest-levenshtein'
 import type * as Yaml from 'yaml'
 import { readNamedFile } from './named-file.ts'
+import { nearWord } from './near-word.ts'
 import { camelCase, flag, type Option, type OptionTable, type Settings } from './option.ts'
 import { commonOptions, type CommonOptions } from './common-options.ts'
 
@@ -309,6 +309,6 @@ function unknownName(at: string, key: string, section: string | undefined, table
 
 /** The name that was probably meant, as a question, when one is near. */
 function nearest(name: string, names: readonly string[], prefix = ''): string {
-  const near = closest(name, names)
-  return distance(name, near) <= Math.max(2, name.length / 3) ? ` Did you mean ${prefix}${near}?` : ''
+  const near = nearWord(name, names)
+  return near === undefined ? '' : ` Did you mean ${prefix}${near}?`
 }

@@ -40,7 +40,7 @@ for (const nurseryMb of [1, 2]) {
   test(`the heap stays small with ${nurseryMb} MiB for what is born, also in the version of V8 at hand`, () => {
     const small = heapMb(`
       import { keepHeapSmall } from ${JSON.stringify(new URL('small-heap.ts', import.meta.url).href)}
-      keepHeapSmall({ growthPercent: 10, triggerPercent: 25, compilersMax: 1, withBuffers: true, nurseryMb: ${nurseryMb} })`)
+      keepHeapSmall({ growthPercent: 10, triggerPercent: 25, withBuffers: true, nurseryMb: ${nurseryMb} })`)
     const facts = JSON.stringify({ small, usual })
     // It still grows a little now and then, by how much the machine's other work delays a collection.
     assert.ok(small.nursery > nurseryMb * 0.9 && small.nursery <= usual.nursery / 2, facts)

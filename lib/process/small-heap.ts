@@ -19,8 +19,6 @@ export interface SmallHeap {
    * come together) until it begins to look for garbage. By default 100.
    */
   readonly triggerPercent?: number
-  /** Functions that V8 optimises at a time, each with working space of its own; by default as many as there are threads. */
-  readonly compilersMax?: number
   /** Buffers count as part of it. */
   readonly withBuffers?: boolean
   /**
@@ -31,13 +29,12 @@ export interface SmallHeap {
 }
 
 export function keepHeapSmall(heap: SmallHeap): void {
-  const { growthPercent, triggerPercent = 100, compilersMax, withBuffers = false, nurseryMb = 1 } = heap
+  const { growthPercent, triggerPercent = 100, withBuffers = false, nurseryMb = 1 } = heap
   // It begins with 1 MiB; `--max-semi-space-size` may not be set any more.
   growNursery(nurseryMb)
   setFlagsFromString('--semi-space-growth-factor=1')
   setFlagsFromString(`--heap-growing-percent=${growthPercent}`)
   if (triggerPercent < 100) setFlagsFromString(`--incremental-marking-hard-trigger=${triggerPercent}`)
-  if (compilersMax !== undefined) setFlagsFromString(`--concurrent-turbofan-max-threads=${compilersMax}`)
   // Versions of V8 that do not know the flag would print an error.
   if (withBuffers && Number.parseInt(process.versions.v8) >= 14)
     setFlagsFromString('--external-memory-accounted-in-global-limit')

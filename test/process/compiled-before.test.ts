@@ -13,7 +13,7 @@ interface Told {
   readonly flags: readonly string[]
   readonly input: string
   readonly compiledIn?: string
-  readonly arenas?: string
+  readonly malloc: readonly (string | null)[]
   readonly strips: boolean
 }
 
@@ -32,7 +32,13 @@ afterEach(() => rm(dir, { recursive: true, force: true }))
 async function start(env: Readonly<Record<string, string>> = {}): Promise<Told & { readonly startedPid: number }> {
   const started = await startProcess('node', ['--no-opt', program, part, '--one', 'two words'], {
     input: 'what was in the pipe',
-    env: { NODE_COMPILE_CACHE: undefined, MALLOC_ARENA_MAX: undefined, TMPDIR: dir, ...env },
+    env: {
+      NODE_COMPILE_CACHE: undefined,
+      MALLOC_ARENA_MAX: undefined,
+      MALLOC_TRIM_THRESHOLD_: undefined,
+      TMPDIR: dir,
+      ...env,
+    },
   })
   const { code } = await started.exited
   assert.equal(code, 0, started.output.stderr)
@@ -52,9 +58,10 @@ test('no start runs with what strips types: pid, arguments, flags and input are 
       flags: told.flags,
       input: 'what was in the pipe',
       compiledIn: compiled,
-      arenas: '1',
+      malloc: ['1', '131072'],
       strips: false,
     })
+    assert.ok(told.flags.includes('--no-concurrent-recompilation'))
     assert.equal(told.flags.at(-1), '--no-opt')
   }
   assert.equal((await lstat(compiled)).mode & 0o777, 0o700)
@@ -82,8 +89,9 @@ test('a folder that others can write is not used', async () => {
 
 test('it starts where there is no folder, and where none is wanted', async () => {
   for (const env of [{ TMPDIR: join(dir, 'nowhere') }, { NODE_DISABLE_COMPILE_CACHE: '1' }]) {
-    const { word, compiledIn } = await start(env)
+    const { word, compiledIn, flags } = await start(env)
     assert.deepEqual({ word, compiledIn }, { word: 'first', compiledIn: undefined })
+    assert.ok(flags.includes('--no-concurrent-recompilation'))
   }
 })
 
@@ -103,11 +111,12 @@ test('a folder that is of no use to Node is tried once', async t => {
 
 test('what the user has set is used as it is', async () => {
   const own = join(dir, 'own')
-  for (const [env, arenas] of [
-    [{}, '1'],
-    [{ MALLOC_ARENA_MAX: '3' }, '3'],
+  for (const [env, malloc] of [
+    [{}, ['1', '131072']],
+    [{ MALLOC_ARENA_MAX: '3' }, ['3', '131072']],
+    [{ MALLOC_TRIM_THRESHOLD_: '5000' }, ['1', '5000']],
   ] as const) {
     const told = await start({ NODE_COMPILE_CACHE: own, ...env })
-    assert.deepEqual([told.compiledIn, told.strips, told.arenas], [own, false, arenas])
+    assert.deepEqual([told.compiledIn, told.strips, told.malloc], [own, false, malloc])
   }
 })

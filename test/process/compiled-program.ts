@@ -15,7 +15,7 @@ console.log(
     flags: process.execArgv,
     input: await text(process.stdin),
     compiledIn: process.env['NODE_COMPILE_CACHE'],
-    arenas: process.env['MALLOC_ARENA_MAX'],
+    malloc: [process.env['MALLOC_ARENA_MAX'], process.env['MALLOC_TRIM_THRESHOLD_']],
     strips: moduleLoadList.some(name => name.includes('amaro')),
   }),
 )

@@ -4,7 +4,6 @@ import type { SmallHeap } from '../../process/small-heap.ts'
 export const agentHeap: SmallHeap = {
   growthPercent: 10,
   triggerPercent: 25,
-  compilersMax: 1,
   withBuffers: true,
   nurseryMb: 2,
 }

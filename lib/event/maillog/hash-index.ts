@@ -1,6 +1,7 @@
 /**
- * A hash table of numbers outside of V8's heap: which records may belong to a hash. Open addressing; what a hash stands for,
- * and whether a record is the one that is looked for, is the owner's matter.
+ * A hash table of numbers outside of V8's heap: which records may belong to a hash. Open addressing. It holds no hashes:
+ * every record knows its own. What a hash stands for, and whether a record is the one that is looked for, is the owner's
+ * matter.
  *
  *     for (let place = index.first(hash); place !== -1; place = index.next(place, hash)) { … index.valueAt(place) … }
  */
@@ -8,10 +9,16 @@
 const bucketsMin = 1024
 
 export class HashIndex {
-  /** Pairs of hash and value; value 0 is none. */
-  #pairs = new Uint32Array(2 * bucketsMin)
+  /** 0 is none. */
+  #values = new Uint32Array(bucketsMin)
   #mask = bucketsMin - 1
   #size = 0
+  readonly #hashOf: (value: number) => number
+
+  /** @param hashOf the hash of a value that was added and is not removed yet: 32 bits without sign */
+  constructor(hashOf: (value: number) => number) {
+    this.#hashOf = hashOf
+  }
 
   /** The first place with that hash, or -1. */
   first(hash: number): number {
@@ -24,11 +31,11 @@ export class HashIndex {
   }
 
   valueAt(place: number): number {
-    return this.#pairs[2 * place + 1]!
+    return this.#values[place]!
   }
 
   /**
-   * @param hash 32 bits without sign
+   * @param hash what `hashOf` says of it
    * @param value 1 to 2^32 - 1
    */
   add(hash: number, value: number): void {
@@ -39,44 +46,43 @@ export class HashIndex {
 
   /** Does nothing when it is not there. */
   remove(hash: number, value: number): void {
-    let place = this.first(hash)
-    while (place !== -1 && this.valueAt(place) !== value) place = this.next(place, hash)
-    if (place === -1) return
-    this.#size--
-    const pairs = this.#pairs
+    const values = this.#values
     const mask = this.#mask
+    let hole = hash & mask
+    while (values[hole] !== value) {
+      if (values[hole] === 0) return
+      hole = (hole + 1) & mask
+    }
+    this.#size--
     // Those behind it move up, or a search would end at the hole.
-    let hole = place
-    for (let at = (hole + 1) & mask; pairs[2 * at + 1] !== 0; at = (at + 1) & mask) {
-      const home = pairs[2 * at]! & mask
+    for (let at = (hole + 1) & mask; values[at] !== 0; at = (at + 1) & mask) {
+      const home = this.#hashOf(values[at]!) & mask
       if (((at - home) & mask) < ((at - hole) & mask)) continue
-      pairs[2 * hole] = pairs[2 * at]!
-      pairs[2 * hole + 1] = pairs[2 * at + 1]!
+      values[hole] = values[at]!
       hole = at
     }
-    pairs[2 * hole + 1] = 0
+    values[hole] = 0
   }
 
   #seek(from: number, hash: number): number {
-    const pairs = this.#pairs
-    for (let place = from; pairs[2 * place + 1] !== 0; place = (place + 1) & this.#mask) {
-      if (pairs[2 * place] === hash) return place
+    const values = this.#values
+    for (let place = from; values[place] !== 0; place = (place + 1) & this.#mask) {
+      if (this.#hashOf(values[place]!) === hash) return place
     }
     return -1
   }
 
   #put(hash: number, value: number): void {
-    const pairs = this.#pairs
+    const values = this.#values
     let place = hash & this.#mask
-    while (pairs[2 * place + 1] !== 0) place = (place + 1) & this.#mask
-    pairs[2 * place] = hash
-    pairs[2 * place + 1] = value
+    while (values[place] !== 0) place = (place + 1) & this.#mask
+    values[place] = value
   }
 
   #grow(): void {
-    const before = this.#pairs
-    this.#pairs = new Uint32Array(2 * before.length)
-    this.#mask = before.length - 1
-    for (let at = 0; at < before.length; at += 2) if (before[at + 1] !== 0) this.#put(before[at]!, before[at + 1]!)
+    const before = this.#values
+    this.#values = new Uint32Array(2 * before.length)
+    this.#mask = this.#values.length - 1
+    for (const value of before) if (value !== 0) this.#put(this.#hashOf(value), value)
   }
 }

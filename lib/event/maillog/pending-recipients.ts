@@ -1,8 +1,8 @@
 /**
  * The recipients that wait for another attempt, each with its last result: an expiry names none of them. There may be
- * hundreds of thousands, so they are bytes outside of the heap: a header of numbers, then the addresses as UTF-8, one after
- * the other. What is said of them is said of many alike and shared. Those of one message form a list; the message keeps
- * the number of the first.
+ * hundreds of thousands, so they are bytes outside of the heap: a header of numbers, then the address as UTF-8, where there
+ * are two as `LENGTH ADDRESSADDRESS` with the length of the first in UTF-16 units. What is said of them is said of many
+ * alike and shared. Those of one message form a list; the message keeps the number of the first.
  */
 import { randomInt } from 'node:crypto'
 import { ByteBlocks } from './byte-blocks.ts'
@@ -30,26 +30,23 @@ const at = {
   hash: 8,
   slot: 12,
   reportedAtMs: 16,
-  /** Length of `to` in UTF-16 units, as the addresses are cut after they were decoded. */
-  toLength: 24,
-  /** Bytes of both addresses. */
-  textBytes: 28,
-  /** Shared texts: `dsn relay`, and the description with the recipient taken out. */
-  hop: 32,
-  description: 36,
-  code: 40,
-  flags: 42,
+  /** The flags below; from bit 3 on the bytes of what follows the header. */
+  flags: 24,
+  /** Shared texts: `code dsn relay`, and the description with the recipient taken out. */
+  hop: 28,
+  description: 32,
 } as const
-const headerBytes = 43
+const headerBytes = 36
 const softBit = 1
 const origToBit = 2
 const namesToBit = 4
+const textShift = 3
 /** Stands for the recipient in a description that names it; no description that holds it is shared so. */
 const recipientMark = '\0'
 
 export class PendingRecipients {
   readonly #blocks: ByteBlocks
-  readonly #index = new HashIndex()
+  readonly #index = new HashIndex(number => this.#u32(number, at.hash))
   readonly #hops: SharedTexts
   readonly #descriptions: SharedTexts
   readonly #seed = randomInt(2 ** 32)
@@ -84,15 +81,16 @@ export class PendingRecipients {
     const base = this.#blocks.offset(number)
     const { to, origTo } = this.#addresses(number)
     const hop = this.#hops.get(page.readUInt32LE(base + at.hop))
-    const dsnEnd = hop.indexOf(' ')
+    const codeEnd = hop.indexOf(' ')
+    const dsnEnd = hop.indexOf(' ', codeEnd + 1)
+    const code = Number(hop.slice(0, codeEnd))
     const said = this.#descriptions.get(page.readUInt32LE(base + at.description))
-    const code = page.readUInt16LE(base + at.code)
-    const flags = page[base + at.flags]!
+    const flags = page.readUInt32LE(base + at.flags)
     return {
       to,
       origTo,
       relay: hop.slice(dsnEnd + 1),
-      dsn: hop.slice(0, dsnEnd),
+      dsn: hop.slice(codeEnd + 1, dsnEnd),
       code: code === 0 ? undefined : code,
       description: (flags & namesToBit) === 0 ? said : said.split(recipientMark).join(to),
       reportedAtMs: page.readDoubleLE(base + at.reportedAtMs),
@@ -107,9 +105,9 @@ export class PendingRecipients {
    */
   add(slot: number, first: number, pending: Pending): number | undefined {
     const { to, origTo, relay, dsn, description, code, reportedAtMs, softReported } = pending
-    const addresses = `${to}${origTo ?? ''}`
+    const addresses = origTo === undefined ? to : `${to.length} ${to}${origTo}`
     const textBytes = Buffer.byteLength(addresses)
-    const hop = this.#hops.take(`${dsn} ${relay}`)
+    const hop = this.#hops.take(`${code ?? 0} ${dsn} ${relay}`)
     if (hop === undefined) return undefined
     // Most servers repeat whom they mean: without it they say the same to all.
     const namesTo = to !== '' && description.includes(to) && !description.includes(recipientMark)
@@ -128,13 +126,10 @@ export class PendingRecipients {
     page.writeUInt32LE(hash, base + at.hash)
     page.writeUInt32LE(slot, base + at.slot)
     page.writeDoubleLE(reportedAtMs, base + at.reportedAtMs)
-    page.writeUInt32LE(to.length, base + at.toLength)
-    page.writeUInt32LE(textBytes, base + at.textBytes)
+    const flags = (softReported ? softBit : 0) | (origTo === undefined ? 0 : origToBit) | (namesTo ? namesToBit : 0)
+    page.writeUInt32LE((textBytes << textShift) | flags, base + at.flags)
     page.writeUInt32LE(hop, base + at.hop)
     page.writeUInt32LE(said, base + at.description)
-    page.writeUInt16LE(code ?? 0, base + at.code)
-    page[base + at.flags] =
-      (softReported ? softBit : 0) | (origTo === undefined ? 0 : origToBit) | (namesTo ? namesToBit : 0)
     page.write(addresses, base + headerBytes)
     if (first !== 0) this.#setU32(first, at.previous, number)
     this.#index.add(hash, number)
@@ -172,17 +167,19 @@ export class PendingRecipients {
     const page = this.#blocks.page(number)
     const base = this.#blocks.offset(number)
     const from = base + headerBytes
-    const texts = page.toString('utf8', from, from + page.readUInt32LE(base + at.textBytes))
-    const toEnd = page.readUInt32LE(base + at.toLength)
-    const hasOrigTo = (page[base + at.flags]! & origToBit) !== 0
-    return { to: texts.slice(0, toEnd), origTo: hasOrigTo ? texts.slice(toEnd) : undefined }
+    const flags = page.readUInt32LE(base + at.flags)
+    const text = page.toString('utf8', from, from + (flags >>> textShift))
+    if ((flags & origToBit) === 0) return { to: text, origTo: undefined }
+    const toFrom = text.indexOf(' ') + 1
+    const toEnd = toFrom + Number(text.slice(0, toFrom))
+    return { to: text.slice(toFrom, toEnd), origTo: text.slice(toEnd) }
   }
 
   #giveBack(number: number): void {
     this.#index.remove(this.#u32(number, at.hash), number)
     this.#hops.giveBack(this.#u32(number, at.hop))
     this.#descriptions.giveBack(this.#u32(number, at.description))
-    this.#blocks.giveBack(number, headerBytes + this.#u32(number, at.textBytes))
+    this.#blocks.giveBack(number, headerBytes + (this.#u32(number, at.flags) >>> textShift))
     this.#size--
   }
 

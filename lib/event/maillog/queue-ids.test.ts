@@ -39,7 +39,7 @@ test('QueueIds knows what was opened and not forgotten, in order, whatever comes
           model.push({ id, host, nowS, removed: false })
         } else if (what === 'remove' && known && !known.removed) {
           ids.setRemoved(slot, nowS)
-          model = [...model.filter(entry => entry !== known), { ...known, removed: true }]
+          model = [...model.filter(entry => entry !== known), { ...known, nowS, removed: true }]
         } else if (what === 'forget' && known) {
           ids.forget(slot)
           model = model.filter(entry => entry !== known)
@@ -110,4 +110,45 @@ test('QueueIds knows UUIDs, and goes back to that of the message-id when the hea
   assert.ok(!ids.sameUuid(slot, other))
   ids.dropHeaderUuid(other)
   assert.equal(ids.uuid(other), undefined)
+})
+
+test('QueueIds knows the UUID in the message-id beside the one that counts, whatever came first', () => {
+  const step = fc.record({
+    slot: fc.nat(2),
+    digit: fc.constantFrom('a', 'b'),
+    what: fc.constantFrom('id', 'header', 'drop', 'anew'),
+  })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), steps => {
+      const ids = new QueueIds()
+      const slots = ['A1', 'A2', 'A3'].map(id => open(ids, id))
+      const model = slots.map(() => ({
+        messageId: undefined as string | undefined,
+        uuid: undefined as string | undefined,
+      }))
+      for (const { slot: number, digit, what } of steps) {
+        const { text, words } = uuid(digit)
+        const slot = slots[number]!
+        const known = model[number]!
+        if (what === 'id') {
+          ids.setMessageIdUuid(slot, words)
+          known.messageId = text
+        } else if (what === 'header') {
+          ids.setUuid(slot, words, uuidRank.header)
+          known.uuid = text
+        } else if (what === 'drop') {
+          ids.dropHeaderUuid(slot)
+          known.uuid = known.messageId
+        } else {
+          ids.forget(slot)
+          slots[number] = open(ids, `A${number + 1}`)
+          model[number] = { messageId: undefined, uuid: undefined }
+        }
+        const found = slots.map(each => ({ messageId: ids.messageIdUuid(each), uuid: ids.uuid(each) }))
+        assert.deepEqual(found, model)
+        for (const [at, each] of slots.entries())
+          assert.equal(ids.hasMessageIdUuid(each), model[at]?.messageId !== undefined)
+      }
+    }),
+  )
 })

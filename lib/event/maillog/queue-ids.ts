@@ -10,7 +10,8 @@ import { randomInt } from 'node:crypto'
 import { HashIndex } from './hash-index.ts'
 import { QueueHosts, type QueueHost } from './queue-hosts.ts'
 import { queueIdCharsMax } from './queue-id.ts'
-import { formatUuid } from './uuid-words.ts'
+import { UuidPool } from './uuid-pool.ts'
+import { formatUuid, isSameUuid } from './uuid-words.ts'
 
 /** How sure a UUID is: the header names it; a message-id merely contains one. */
 export const uuidRank = { none: 0, messageId: 1, header: 2 } as const
@@ -22,19 +23,18 @@ const at = {
   /** Bits 0–1 the rank of the UUID, then the flags below; from bit 8 on the length of the queue id. */
   flags: 2,
   serial: 3,
-  /** Last sign of life, Unix seconds by the log. */
+  /** Last sign of life, or when it left the queue: Unix seconds by the log. */
   touched: 4,
-  /** When it left the queue, Unix seconds by the log. */
-  removed: 5,
-  previous: 6,
-  next: 7,
+  previous: 5,
+  next: 6,
   /** First of the recipients that wait (`PendingRecipients`). */
-  pending: 8,
+  pending: 7,
   /** A digest of the client's address, two words; 0 when it is near or not known. */
-  client: 9,
-  uuid: 11,
-  messageIdUuid: 15,
-  queueId: 19,
+  client: 8,
+  uuid: 10,
+  /** The UUID in the message-id, where that is another one: a number of the pool, or 0. */
+  messageIdUuid: 14,
+  queueId: 15,
 } as const
 const slotWords = at.queueId + queueIdCharsMax / 4
 const slotsMin = 1024
@@ -45,13 +45,15 @@ const rankBits = 3
 const nullSenderBit = 4
 const notificationBit = 8
 const removedBit = 16
+/** `uuid` is the one in the message-id too. */
 const messageIdBit = 32
 const lengthShift = 8
 
 export class QueueIds {
   #words = new Uint32Array(slotsMin * slotWords)
   #bytes = new Uint8Array(this.#words.buffer)
-  readonly #index = new HashIndex()
+  readonly #index = new HashIndex(slot => this.#words[slot * slotWords + at.hash]!)
+  readonly #messageIdUuids = new UuidPool()
   readonly #hosts = new QueueHosts()
   #host = this.#hosts.numberOf('')
   #size = 0
@@ -137,6 +139,7 @@ export class QueueIds {
     this.#unlink(slot)
     this.#hosts.at(words[base + at.host]!).size--
     this.#index.remove(words[base + at.hash]!, slot)
+    this.#messageIdUuids.giveBack(words[base + at.messageIdUuid]!)
     // No serial is 0: whoever remembers the slot finds out.
     words[base + at.serial] = 0
     words[base + at.next] = this.#free
@@ -150,7 +153,7 @@ export class QueueIds {
     const base = slot * slotWords
     this.#unlink(slot)
     words[base + at.flags]! |= removedBit
-    words[base + at.removed] = nowS
+    words[base + at.touched] = nowS
     words[base + at.previous] = this.#lastRemoved
     words[base + at.next] = 0
     if (this.#lastRemoved === 0) this.#firstRemoved = slot
@@ -217,6 +220,7 @@ export class QueueIds {
     return ((this.serialOf(slot) - this.serialOf(other)) | 0) > 0
   }
 
+  /** Last sign of life; of one that left the queue, when it did: Unix seconds by the log. */
   touchedS(slot: number): number {
     return this.#words[slot * slotWords + at.touched]!
   }
@@ -227,10 +231,6 @@ export class QueueIds {
 
   isRemoved(slot: number): boolean {
     return (this.#flags(slot) & removedBit) !== 0
-  }
-
-  removedS(slot: number): number {
-    return this.#words[slot * slotWords + at.removed]!
   }
 
   /** Empty reverse-path. */
@@ -282,19 +282,17 @@ export class QueueIds {
     return this.rank(slot) === uuidRank.none ? undefined : formatUuid(this.#words, slot * slotWords + at.uuid)
   }
 
-  hasUuid(slot: number, uuid: Uint32Array): boolean {
-    return this.rank(slot) !== uuidRank.none && this.#isUuid(slot * slotWords + at.uuid, uuid, 0)
-  }
-
   sameUuid(slot: number, other: number): boolean {
     if (this.rank(slot) === uuidRank.none || this.rank(other) === uuidRank.none)
       return this.rank(slot) === this.rank(other)
-    return this.#isUuid(slot * slotWords + at.uuid, this.#words, other * slotWords + at.uuid)
+    return isSameUuid(this.#words, slot * slotWords + at.uuid, this.#words, other * slotWords + at.uuid)
   }
 
   setUuid(slot: number, uuid: Uint32Array, rank: number): void {
+    const messageIdUuid = this.#messageIdUuid(slot)
     this.#setRank(slot, rank)
-    this.#words.set(uuid.subarray(0, 4), slot * slotWords + at.uuid)
+    this.#words.set(uuid, slot * slotWords + at.uuid)
+    if (messageIdUuid) this.setMessageIdUuid(slot, messageIdUuid)
   }
 
   copyUuid(slot: number, into: Uint32Array): void {
@@ -304,36 +302,44 @@ export class QueueIds {
 
   /** UUID in the message-id, remembered for when the header turns out not to count. */
   messageIdUuid(slot: number): string | undefined {
-    if ((this.#flags(slot) & messageIdBit) === 0) return undefined
-    return formatUuid(this.#words, slot * slotWords + at.messageIdUuid)
+    const uuid = this.#messageIdUuid(slot)
+    return uuid && formatUuid(uuid, 0)
   }
 
   hasMessageIdUuid(slot: number): boolean {
-    return (this.#flags(slot) & messageIdBit) !== 0
+    const base = slot * slotWords
+    return (this.#words[base + at.flags]! & messageIdBit) !== 0 || this.#words[base + at.messageIdUuid] !== 0
   }
 
   setMessageIdUuid(slot: number, uuid: Uint32Array): void {
-    this.#words[slot * slotWords + at.flags]! |= messageIdBit
-    this.#words.set(uuid.subarray(0, 4), slot * slotWords + at.messageIdUuid)
+    const words = this.#words
+    const base = slot * slotWords
+    // Mostly it is the one that counts: then it is kept once.
+    const counts = this.rank(slot) !== uuidRank.none && isSameUuid(words, base + at.uuid, uuid, 0)
+    this.#messageIdUuids.giveBack(words[base + at.messageIdUuid]!)
+    words[base + at.messageIdUuid] = counts ? 0 : this.#messageIdUuids.take(uuid)
+    words[base + at.flags] = counts ? words[base + at.flags]! | messageIdBit : words[base + at.flags]! & ~messageIdBit
   }
 
   /** Takes back the UUID that a header named: that of the message-id is left, or none. */
   dropHeaderUuid(slot: number): void {
-    if (!this.hasMessageIdUuid(slot)) return this.#setRank(slot, uuidRank.none)
+    const messageIdUuid = this.#messageIdUuid(slot)
+    if (messageIdUuid) this.setUuid(slot, messageIdUuid, uuidRank.messageId)
+    else this.#setRank(slot, uuidRank.none)
+  }
+
+  /** A copy. */
+  #messageIdUuid(slot: number): Uint32Array | undefined {
     const base = slot * slotWords
-    this.#words.copyWithin(base + at.uuid, base + at.messageIdUuid, base + at.messageIdUuid + 4)
-    this.#setRank(slot, uuidRank.messageId)
+    if ((this.#words[base + at.flags]! & messageIdBit) !== 0)
+      return this.#words.slice(base + at.uuid, base + at.uuid + 4)
+    const number = this.#words[base + at.messageIdUuid]!
+    return number === 0 ? undefined : this.#messageIdUuids.get(number)
   }
 
   #setRank(slot: number, rank: number): void {
     const place = slot * slotWords + at.flags
     this.#words[place] = (this.#words[place]! & ~rankBits) | rank
-  }
-
-  #isUuid(place: number, uuid: Uint32Array, from: number): boolean {
-    const words = this.#words
-    for (let word = 0; word < 4; word++) if (words[place + word] !== uuid[from + word]) return false
-    return true
   }
 
   // ── how it is kept ──

@@ -105,7 +105,7 @@ export class QueueState {
     this.#setClock(lineMs)
     const { ids } = this
     const gone = this.#clockS - this.#options.removedGraceMs / 1000
-    for (let slot = ids.firstRemoved; slot !== 0 && ids.removedS(slot) <= gone; slot = ids.firstRemoved)
+    for (let slot = ids.firstRemoved; slot !== 0 && ids.touchedS(slot) <= gone; slot = ids.firstRemoved)
       this.#forget(slot)
     if (this.#clockMs - this.#sweptMs >= sweepMs) this.#sweep()
   }
@@ -233,7 +233,7 @@ export class QueueState {
       ...(ids.hasNullSender(slot) && { z: 1 as const }),
       ...(ids.isNotification(slot) && { n: 1 as const }),
       ...((client[0] !== 0 || client[1] !== 0) && { c: client }),
-      ...(ids.isRemoved(slot) && { r: ids.removedS(slot) * 1000 }),
+      ...(ids.isRemoved(slot) && { r: ids.touchedS(slot) * 1000 }),
       ...(pending.length > 0 && { p: pending.map(savedPending) }),
       ...(held.length > 0 && { w: held }),
       ...(children.length > 0 && { g: children.map(child => this.#named(child, ids.hostOf(slot))) }),

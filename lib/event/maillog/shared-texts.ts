@@ -12,7 +12,7 @@ const headerBytes = 12
 
 export class SharedTexts {
   readonly #blocks: ByteBlocks
-  readonly #index = new HashIndex()
+  readonly #index = new HashIndex(number => this.#u32(number, at.hash))
   readonly #seed = randomInt(2 ** 32)
   /** Taken last, which is mostly what is taken next; 0 when it is gone. */
   #lastText = ''

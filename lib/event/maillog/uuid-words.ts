@@ -34,6 +34,11 @@ export function findUuid(text: string, from: number, to: number): boolean {
   return false
 }
 
+export function isSameUuid(words: Uint32Array, from: number, others: Uint32Array, otherFrom: number): boolean {
+  for (let word = 0; word < 4; word++) if (words[from + word] !== others[otherFrom + word]) return false
+  return true
+}
+
 /** Lower case, with dashes. */
 export function formatUuid(words: Uint32Array, from: number): string {
   let at = 0
