@@ -35,7 +35,17 @@ const options = new Set([
   ...['help', 'version', 'check'],
 ])
 /** Of other programs that the pages name (node, logrotate, swaks), and the delimiter in an example. */
-const foreign = new Set(['max-semi-space-size', 'state', 'server', 'to', 'header', 'add-header', 'body', 'boundary'])
+const foreign = new Set([
+  'max-semi-space-size',
+  'concurrent-recompilation',
+  'state',
+  'server',
+  'to',
+  'header',
+  'add-header',
+  'body',
+  'boundary',
+])
 
 test('every option that is written about exists', () => {
   const unknown = texts.flatMap(path =>
