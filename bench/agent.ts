@@ -195,6 +195,7 @@ async function live(dir: string, path: string, log: GeneratedLog): Promise<void>
     return Number(new RegExp(`^${name} (.+)$`, 'm').exec(text)?.[1])
   }
   const started = performance.now()
+  // The segments that were written last stay on disk.
   const isDone = async () =>
     (await metric('agent_lag_bytes')) === 0 && (await metric('agent_wal_bytes')) < 4e6 && uploaded > log.lines / 10
   await until('everything to be uploaded', async () => isDone().catch(() => false), 900_000, 500)

@@ -10,8 +10,8 @@
  * CPU seconds differ between machines and between hours; beside them stands, as the measure of both, what a bare relay
  * takes in the same run (support/bare-relay.ts).
  *
- * BENCH_MESSAGES (2000), BENCH_ROUNDS (5) and BENCH_WARM (10000) make it longer. Aims: ≤ 1.4 CPU-seconds per 1,000 messages with tracking,
- * ≤ 0.6 without, ≥ 0.2 of the rate straight into the sink, two processes ≥ 1.6 times one; a message with 10 MB of
+ * BENCH_MESSAGES (2000), BENCH_ROUNDS (5) and BENCH_WARM (10000) make it longer. Aims: ≤ 1.4 CPU-seconds per 1,000
+ * messages with tracking, ≤ 0.6 without, ≥ 0.2 of the rate straight into the sink, two processes ≥ 1.6 times one; a message with 10 MB of
  * attachment isn't held.
  */
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'

@@ -170,8 +170,9 @@ export class Correlator {
     const slot = this.#openIfGone(line, from, idEnd, known)
     if (this.#ids.hasMessageIdUuid(slot)) return 'correlation'
     if (!findUuid(line, idEnd + 2 + 'message-id='.length, to)) return 'correlation'
-    this.#ids.setMessageIdUuid(slot, foundUuid)
     this.#identify(slot, foundUuid, uuidRank.messageId)
+    // Second, as what counts already is not kept again.
+    this.#ids.setMessageIdUuid(slot, foundUuid)
     return 'correlation'
   }
 

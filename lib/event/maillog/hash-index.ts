@@ -15,7 +15,7 @@ export class HashIndex {
   #size = 0
   readonly #hashOf: (value: number) => number
 
-  /** @param hashOf the hash of a value that was added and is not removed yet: 32 bits without sign */
+  /** @param hashOf the hash of a value, 32 bits without sign: the same from before it is added until after it is removed */
   constructor(hashOf: (value: number) => number) {
     this.#hashOf = hashOf
   }
@@ -34,21 +34,18 @@ export class HashIndex {
     return this.#values[place]!
   }
 
-  /**
-   * @param hash what `hashOf` says of it
-   * @param value 1 to 2^32 - 1
-   */
-  add(hash: number, value: number): void {
+  /** @param value 1 to 2^32 - 1, not in it yet; its hash is known by now */
+  add(value: number): void {
     if (2 * this.#size > this.#mask) this.#grow()
     this.#size++
-    this.#put(hash, value)
+    this.#put(value)
   }
 
-  /** Does nothing when it is not there. */
-  remove(hash: number, value: number): void {
+  /** Does nothing when it is not there. Its hash must still be known. */
+  remove(value: number): void {
     const values = this.#values
     const mask = this.#mask
-    let hole = hash & mask
+    let hole = this.#hashOf(value) & mask
     while (values[hole] !== value) {
       if (values[hole] === 0) return
       hole = (hole + 1) & mask
@@ -72,9 +69,9 @@ export class HashIndex {
     return -1
   }
 
-  #put(hash: number, value: number): void {
+  #put(value: number): void {
     const values = this.#values
-    let place = hash & this.#mask
+    let place = this.#hashOf(value) & this.#mask
     while (values[place] !== 0) place = (place + 1) & this.#mask
     values[place] = value
   }
@@ -83,6 +80,6 @@ export class HashIndex {
     const before = this.#values
     this.#values = new Uint32Array(2 * before.length)
     this.#mask = this.#values.length - 1
-    for (const value of before) if (value !== 0) this.#put(this.#hashOf(value), value)
+    for (const value of before) if (value !== 0) this.#put(value)
   }
 }

@@ -132,7 +132,7 @@ export class PendingRecipients {
     page.writeUInt32LE(said, base + at.description)
     page.write(addresses, base + headerBytes)
     if (first !== 0) this.#setU32(first, at.previous, number)
-    this.#index.add(hash, number)
+    this.#index.add(number)
     this.#size++
     return number
   }
@@ -176,7 +176,7 @@ export class PendingRecipients {
   }
 
   #giveBack(number: number): void {
-    this.#index.remove(this.#u32(number, at.hash), number)
+    this.#index.remove(number)
     this.#hops.giveBack(this.#u32(number, at.hop))
     this.#descriptions.giveBack(this.#u32(number, at.description))
     this.#blocks.giveBack(number, headerBytes + (this.#u32(number, at.flags) >>> textShift))

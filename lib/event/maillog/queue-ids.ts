@@ -127,7 +127,7 @@ export class QueueIds {
     const bytes = this.#bytes
     const id = 4 * (base + at.queueId)
     for (let char = 0; char < to - from; char++) bytes[id + char] = text.charCodeAt(from + char)
-    this.#index.add(hash, slot)
+    this.#index.add(slot)
     this.#append(this.#hosts.at(this.#host), slot)
     this.#size++
     return slot
@@ -138,7 +138,7 @@ export class QueueIds {
     const base = slot * slotWords
     this.#unlink(slot)
     this.#hosts.at(words[base + at.host]!).size--
-    this.#index.remove(words[base + at.hash]!, slot)
+    this.#index.remove(slot)
     this.#messageIdUuids.giveBack(words[base + at.messageIdUuid]!)
     // No serial is 0: whoever remembers the slot finds out.
     words[base + at.serial] = 0

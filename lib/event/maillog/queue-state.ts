@@ -250,8 +250,8 @@ export class QueueState {
     // Earlier versions did not tell one that was inherited from the message's own.
     const { m = saved.s === undefined && saved.k === uuidRank.messageId ? 1 : undefined } = saved
     const messageId = m === 1 ? saved.u : m
-    if (messageId !== undefined && findUuid(messageId, 0, messageId.length)) ids.setMessageIdUuid(slot, foundUuid)
     if (saved.u !== undefined && findUuid(saved.u, 0, saved.u.length)) ids.setUuid(slot, foundUuid, saved.k ?? 0)
+    if (messageId !== undefined && findUuid(messageId, 0, messageId.length)) ids.setMessageIdUuid(slot, foundUuid)
     if (saved.z) ids.setNullSender(slot)
     if (saved.n) ids.setNotification(slot)
     if (saved.c !== undefined) ids.setClient(slot, typeof saved.c === 'string' ? clientDigest(saved.c) : saved.c)

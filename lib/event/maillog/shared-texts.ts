@@ -54,7 +54,7 @@ export class SharedTexts {
     this.#setU32(number, at.uses, 0)
     this.#setU32(number, at.textBytes, textBytes)
     this.#blocks.page(number).write(text, this.#blocks.offset(number) + headerBytes)
-    this.#index.add(hash, number)
+    this.#index.add(number)
     return number
   }
 
@@ -67,7 +67,7 @@ export class SharedTexts {
     const uses = this.#u32(number, at.uses) - 1
     if (uses > 0) return this.#setU32(number, at.uses, uses)
     if (number === this.#lastNumber) this.#lastNumber = 0
-    this.#index.remove(this.#u32(number, at.hash), number)
+    this.#index.remove(number)
     this.#blocks.giveBack(number, headerBytes + this.#u32(number, at.textBytes))
   }
 
