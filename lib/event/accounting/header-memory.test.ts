@@ -58,3 +58,16 @@ test('Redis is told what came, not what was only recalled: another may have save
   await again.close()
   assert.deepEqual(state.told, ['["type","rcpt"]'])
 })
+
+test('Redis is told at the end, though it is reached only then', async () => {
+  const { state, redis } = fakeRedis()
+  const connecting = { ...redis, status: 'connecting' } as { status: Redis['status'] } & Redis
+  const { set } = connecting
+  connecting.set = ((key: string, text: string) =>
+    connecting.status === 'ready' ? set.call(redis, key, text) : Promise.reject(new Error('away'))) as Redis['set']
+  const memory = memoryIn(await mkdtemp(join(tmpdir(), 'header-memory-')), connecting)
+  await memory.save(['type', 'rcpt'])
+  setTimeout(() => (connecting.status = 'ready'), 300)
+  await memory.close()
+  assert.deepEqual(state.told, ['["type","rcpt"]'])
+})

@@ -24,8 +24,10 @@ export interface HeaderMemoryOptions {
 const redisWaitMs = 3_000
 /** How soon it is told again what it did not take, in milliseconds. */
 const redisRetryMs = 5_000
-/** Longest wait for an answer, in milliseconds. */
+/** Longest wait for an answer, in milliseconds; at the end also for the connection. */
 const commandMs = 2_000
+/** How often the connection is looked at while it is waited for, in milliseconds. */
+const pollMs = 50
 
 export class HeaderMemory {
   readonly #options: HeaderMemoryOptions
@@ -72,7 +74,9 @@ export class HeaderMemory {
     await this.#saving
     await this.#telling
     // Not what was only recalled: another process may have saved a later one since.
-    if (this.#untold !== undefined) await this.#tellRedis(this.#untold)
+    if (this.#untold === undefined) return
+    // A short input is over before the connection is made.
+    if (await this.#isReady(commandMs)) await this.#tellRedis(this.#untold)
   }
 
   get #file(): string {
@@ -109,15 +113,27 @@ export class HeaderMemory {
   async #askRedis(): Promise<string | undefined> {
     const { redis } = this.#options
     const deadline = performance.now() + redisWaitMs
-    for (;;) {
+    while (await this.#isReady(deadline - performance.now())) {
       try {
-        if (redis.status === 'ready') return (await answered(redis.get(this.#key), commandMs)) ?? undefined
+        return (await answered(redis.get(this.#key), commandMs)) ?? undefined
       } catch {
         // Asked again.
+        await new Promise(resolve => setTimeout(resolve, pollMs))
       }
-      if (performance.now() > deadline) return undefined
-      await new Promise(resolve => setTimeout(resolve, 50))
+      if (performance.now() > deadline) break
     }
+    return undefined
+  }
+
+  /** Whether Redis is there, or comes within `waitMs`. */
+  async #isReady(waitMs: number): Promise<boolean> {
+    const { redis } = this.#options
+    const deadline = performance.now() + waitMs
+    while (redis.status !== 'ready') {
+      if (performance.now() > deadline) return false
+      await new Promise(resolve => setTimeout(resolve, pollMs))
+    }
+    return true
   }
 }
 
