@@ -20,7 +20,7 @@ import { processUsage, type ProcessUsage } from '../test/support/process-usage.t
 import { startRedis } from '../test/support/redis.ts'
 
 const total = Number(process.env['BENCH_EVENTS'] ?? 200_000)
-const slabs = new Slabs()
+const slabs = new Slabs(1e6)
 const partitions = 4
 const redis = await startRedis(['--appendfsync', 'everysec'])
 const dir = mkdtempSync(join(tmpdir(), 'bench-feeder-'))

@@ -83,7 +83,7 @@ async function pushAll(sides: number): Promise<void> {
 }
 
 const group = 1_000
-const slabs = new Slabs()
+const slabs = new Slabs(1e6)
 const plain = await measure('plain ioredis pipelines of 1,000 XADD', count, async () => {
   for (let at = 0; at < count; at += group) {
     const pipeline = redis.client.pipeline()

@@ -25,7 +25,7 @@ function readRequest(bytes: Buffer): string[] {
 }
 
 it('is a request that Redis understands, and says again what it appends', () => {
-  const slabs = new Slabs()
+  const slabs = new Slabs(1e6)
   const groups = [
     ['{"id":"1"}'],
     ['', '\r\n$3\r\nabc', 'é€😀', '{"url":"https://example.test/\\r\\n"}', 'x'.repeat(100_000)],

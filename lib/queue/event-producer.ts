@@ -68,6 +68,7 @@ export class EventProducer {
   readonly #options: EventProducerOptions
   readonly #queueLengthMax: number
   #connection!: PartitionedRedis
+  #slabs!: Slabs
   #streams!: EventStreams
   #spill!: EventSpill
   #confirmed!: ConfirmedEvents
@@ -112,7 +113,8 @@ export class EventProducer {
       bytesMax: options.spillBytesMax ?? 100e6,
     })
     const { confirmedBytesMax = 32e6, log, metrics, prefix } = options
-    const slabs = new Slabs()
+    const slabs = new Slabs(confirmedBytesMax)
+    producer.#slabs = slabs
     producer.#confirmed = new ConfirmedEvents(producer.#spill, slabs, confirmedBytesMax, log, metrics, prefix)
     try {
       producer.#connection = await PartitionedRedis.open({
@@ -262,6 +264,7 @@ export class EventProducer {
 
   /** Once a second and whenever Redis comes back: is the queue full, can the spill be drained? */
   #probe(): void {
+    if (this.#pushedSinceCheck === 0) this.#slabs.trim()
     if (this.#isClosed || !this.#connection.isUsable) return
     if (!this.#isReady || this.#confirmed.isOpen) void this.#confirmed.check(this.#connection)
     if (this.#draining) return

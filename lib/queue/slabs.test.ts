@@ -10,7 +10,7 @@ const take = (slabs: Slabs, text: string) => {
 const textOf = ({ slab, start, end }: Piece) => slab.bytes.toString('utf8', start, end)
 
 it('gives every piece back as it was, whatever has been released', () => {
-  const slabs = new Slabs()
+  const slabs = new Slabs(2e6)
   const taken: { text: string; piece: Piece }[] = []
   const seen = new Set<unknown>()
   for (let round = 0; round < 20_000; round++) {
@@ -28,7 +28,7 @@ it('gives every piece back as it was, whatever has been released', () => {
 })
 
 it('never uses again what was not released', () => {
-  const slabs = new Slabs()
+  const slabs = new Slabs(2e6)
   const first = take(slabs, 'first')
   for (let round = 0; round < 100; round++) {
     slabs.release(take(slabs, 'x'.repeat(300_000)))
@@ -37,11 +37,33 @@ it('never uses again what was not released', () => {
 })
 
 it('takes a piece that is larger than a slab, and no more memory than it needs', () => {
-  const slabs = new Slabs()
+  const slabs = new Slabs(2e6)
   const large = '€'.repeat(2_000_000)
   const piece = take(slabs, large)
   assert.equal(textOf(piece), large)
   assert.equal(piece.slab.bytes.length, 6_000_000)
   slabs.release(piece)
   assert.equal(textOf(take(slabs, 'next')), 'next')
+})
+
+it('holds what a burst took for the next, no more than was said, and less and less while nothing is taken', () => {
+  const slabs = new Slabs(5_000_000)
+  const burst = (slabCount: number) => {
+    const pieces = Array.from({ length: slabCount }, () => slabs.take(1 << 20))
+    for (const piece of pieces) slabs.release(piece)
+    return pieces.map(({ slab }) => slab)
+  }
+  const again = (before: readonly unknown[], now: readonly unknown[]) =>
+    now.filter(slab => before.includes(slab)).length
+  const first = burst(6)
+  const second = burst(6)
+  assert.equal(again(first, second), 6)
+  const large = burst(20)
+  assert.ok(again(large, burst(20)) <= 7)
+  const before = burst(4)
+  slabs.trim()
+  slabs.trim()
+  assert.ok(again(before, burst(4)) <= 4)
+  for (let times = 0; times < 20; times++) slabs.trim()
+  assert.ok(again(before, burst(4)) <= 1)
 })

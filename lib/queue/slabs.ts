@@ -20,12 +20,19 @@ export interface Piece {
 }
 
 const slabBytes = 1 << 20
-/** Empty slabs that are held: while as much is released as is taken, one is enough. */
-const emptyMax = 2
 
 export class Slabs {
   #current = newSlab(0)
   readonly #empty: Slab[] = []
+  readonly #emptyMax: number
+
+  /**
+   * @param bytesMax what is taken at a time, usually: as much is held when it is released. Given back and taken anew with
+   *   each burst it would have the collector run several times a second, for memory outside of its heap counts there too
+   */
+  constructor(bytesMax: number) {
+    this.#emptyMax = Math.ceil(bytesMax / slabBytes) + 1
+  }
 
   /** Takes a piece, to be filled. */
   take(size: number): Piece {
@@ -47,8 +54,13 @@ export class Slabs {
     if (slab !== this.#current) this.#reuse(slab)
   }
 
+  /** Gives up one of those that are empty: to be called now and then while nothing is taken. */
+  trim(): void {
+    this.#empty.pop()
+  }
+
   #reuse(slab: Slab): void {
-    if (slab.pieces > 0 || slab.bytes.length !== slabBytes || this.#empty.length >= emptyMax) return
+    if (slab.pieces > 0 || slab.bytes.length !== slabBytes || this.#empty.length >= this.#emptyMax) return
     slab.used = 0
     this.#empty.push(slab)
   }
