@@ -1,7 +1,6 @@
 /** A connection that has been checked and knows how many partitions all processes on that Redis use. */
 import type { Redis } from 'ioredis'
 import { StartError } from '../process/start-error.ts'
-import { partitionsKey } from './partition.ts'
 import {
   agreedPartitions,
   answered,
@@ -9,6 +8,7 @@ import {
   connectRedis,
   reconnect,
   redisReason,
+  replicationOf,
   RedisTimeout,
   type RedisHooks,
   type RedisRole,
@@ -49,6 +49,7 @@ export class PartitionedRedis {
   /** How much the clock of this run is ahead of performance.now, in milliseconds, at most; Infinity while unknown. */
   clockAheadMs = Infinity
   #connections = 0
+  #replicationId: string | undefined
   #isPrepared = false
   /** Why it can't be used, as it was told. */
   #unfit: string | undefined
@@ -130,13 +131,27 @@ export class PartitionedRedis {
     this.redis.disconnect()
   }
 
-  /** A server that is frozen or cut off is found out also while there is nothing to ask it. */
+  /**
+   * A server that is frozen or cut off is found out also while there is nothing to ask it, and so is one that follows
+   * another, or did for a while: it answers, but what it had confirmed may be gone.
+   */
   async #look(): Promise<void> {
     if (this.#isLooking || !this.isUsable) return
     this.#isLooking = true
-    // Only silence counts, and `answer` has counted it.
-    await this.answer(this.redis.get(partitionsKey), lookWaitMs).catch(() => undefined)
-    this.#isLooking = false
+    const { runId } = this
+    try {
+      const { isReplica, replicationId } = await this.answer(replicationOf(this.redis, lookWaitMs), lookWaitMs)
+      if (runId !== this.runId || !this.isUsable) return
+      if (isReplica) this.reconnect('it has become a replica')
+      else if (replicationId !== this.#replicationId) {
+        this.#options.log.info('the history of this Redis is another than before: asking it what it has')
+        this.reconnect('its history has changed')
+      }
+    } catch {
+      // Only silence counts, and `answer` has counted it.
+    } finally {
+      this.#isLooking = false
+    }
   }
 
   async #prepare(): Promise<void> {
@@ -145,6 +160,7 @@ export class PartitionedRedis {
       const setup = await checkRedis(this.redis, this.#options)
       this.appendOnly = setup.appendOnly
       this.clockAheadMs = setup.clockAheadMs ?? Infinity
+      this.#replicationId = setup.replicationId
       this.runId = setup.runId ?? `connection ${++this.#connections}`
       const agreed = await agreedPartitions(this.redis, this.#isAgreed ? this.partitions : partitions)
       if (this.#isAgreed && agreed !== this.partitions) {

@@ -219,6 +219,8 @@ export interface RedisSetup {
    * undefined when it does not say.
    */
   readonly runId: string | undefined
+  /** The second half of that. */
+  readonly replicationId: string | undefined
   /** How much its clock is ahead of performance.now here, in milliseconds, at most; undefined when it does not say. */
   readonly clockAheadMs: number | undefined
 }
@@ -241,14 +243,14 @@ function warnOnce({ log, health }: RedisHooks, text: string): void {
  */
 export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<RedisSetup> {
   const askedAt = performance.now()
-  const [info, memory, persistence, replication] = await Promise.all([
+  const [info, memory, persistence, { isReplica, replicationId }] = await Promise.all([
     infoSection(redis, 'server'),
     infoSection(redis, 'memory'),
     infoSection(redis, 'persistence'),
-    infoSection(redis, 'replication'),
+    replicationOf(redis),
   ])
   await selectDatabase(redis)
-  if (infoField(replication, 'role') === 'slave') throw new Error('it is a replica: name its master')
+  if (isReplica) throw new Error('it is a replica: name its master')
   const version = infoField(info, 'redis_version')
   const [major = 0, minor = 0] = (version ?? '').split('.').map(Number)
   if (version !== undefined && major * 100 + minor < versionMin.number) {
@@ -278,11 +280,23 @@ export async function checkRedis(redis: Redis, hooks: RedisHooks): Promise<Redis
   }
   return {
     appendOnly: appendOnly === undefined ? undefined : appendOnly !== '0',
-    // The second part is new with each master that it has followed.
-    runId:
-      [infoField(info, 'run_id') ?? [], infoField(replication, 'master_replid') ?? []].flat().join(' ') || undefined,
+    runId: [infoField(info, 'run_id') ?? [], replicationId ?? []].flat().join(' ') || undefined,
+    replicationId,
     clockAheadMs: clock === undefined ? undefined : Number(clock) / 1_000 - askedAt,
   }
+}
+
+export interface Replication {
+  /** False also where it does not say. */
+  readonly isReplica: boolean
+  /** New with each master that the server has followed, and each time that it becomes one; undefined where it does not say. */
+  readonly replicationId: string | undefined
+}
+
+/** A server's part in replication. @throws Error when it does not answer in time */
+export async function replicationOf(redis: Redis, timeoutMs = commandTimeoutMs): Promise<Replication> {
+  const info = await infoSection(redis, 'replication', timeoutMs)
+  return { isReplica: infoField(info, 'role') === 'slave', replicationId: infoField(info, 'master_replid') }
 }
 
 /**
@@ -304,9 +318,9 @@ async function selectDatabase(redis: Redis): Promise<void> {
 }
 
 /** A section of INFO; empty where that is forbidden. */
-async function infoSection(redis: Redis, section: string): Promise<string> {
+async function infoSection(redis: Redis, section: string, timeoutMs?: number): Promise<string> {
   try {
-    return await answered(redis.info(section))
+    return await answered(redis.info(section), timeoutMs)
   } catch (error) {
     if (/^(?:NOPERM|ERR unknown command)/.test((error as Error).message)) return ''
     throw error

@@ -76,4 +76,49 @@ describe('the queue, when Redis fails over', () => {
       await Promise.all([redis.stop(), other.stop()])
     }
   })
+
+  for (const [how, isSeen] of [
+    ['while it is one', true],
+    ['after it was one for a moment', false],
+  ] as const) {
+    it(`queues again what a server has lost as a replica, though nothing is pushed meanwhile: found out ${how}`, async () => {
+      const [redis, other] = await Promise.all([startRedis(), startRedis(['--repl-diskless-sync-delay', '0'])])
+      try {
+        const ours = hooks(redis.url)
+        const { safe, push } = await openProducer(ours)
+        for (let i = 0; i < 50; i++) await push()
+        await redis.client.replicaof('127.0.0.1', other.port)
+        await until('it to have taken over what the other has', async () => (await redis.client.dbsize()) === 0)
+        if (isSeen) await until('health to say so', () => /replica/.test(JSON.stringify(ours.health.report())))
+        await redis.client.replicaof('NO', 'ONE')
+        await until(
+          'all to be queued again',
+          async () => (await metric(ours.metrics, 'test_spill_drained_total')) === 50,
+        )
+        assert.equal(await metric(ours.metrics, 'test_events_requeued_total'), 50)
+        await expectAll(await openConsumer(ours), safe)
+      } finally {
+        await closeAll()
+        await Promise.all([redis.stop(), other.stop()])
+      }
+    })
+  }
+
+  it('goes on where the first replica comes: nothing is repeated', async () => {
+    const [redis, other] = await Promise.all([startRedis(['--repl-diskless-sync-delay', '0']), startRedis()])
+    try {
+      const ours = hooks(redis.url)
+      const { safe, push } = await openProducer(ours)
+      for (let i = 0; i < 50; i++) await push()
+      await other.client.replicaof('127.0.0.1', redis.port)
+      await until('the replica to be there', async () => /slave0:.*online/.test(await redis.client.info('replication')))
+      await new Promise(resolve => setTimeout(resolve, 1_500))
+      await until('an event to be queued', async () => (await push()) === 'queued')
+      assert.equal(await metric(ours.metrics, 'test_events_requeued_total'), 0)
+      await expectAll(await openConsumer(ours), safe)
+    } finally {
+      await closeAll()
+      await Promise.all([redis.stop(), other.stop()])
+    }
+  })
 })
