@@ -11,6 +11,7 @@
  */
 import type { BigIntStats } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { notRegular } from '../../process/named-file.ts'
 import { LineCutter } from './line-cutter.ts'
 import {
   beginsWith,
@@ -189,7 +190,11 @@ export class FileSource implements LogSource {
       opened = await this.#files.open(this.#choose)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      const reason = `it can't be read (${code}): the agent's user needs to be in the group that may (Debian: adm)`
+      const remedy =
+        code === notRegular().code
+          ? 'send it to standard input, as --log-path -'
+          : "the agent's user needs to be in the group that may (Debian: adm)"
+      const reason = `it can't be read (${code}): ${remedy}`
       this.#options.events.trouble(this.id, reason)
       return false
     }

@@ -1,9 +1,12 @@
 /** What the agent does besides following a log: `--dry-run`, `--explain`, `--doctor`. */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { globSync } from 'node:fs'
+import { closeSync, fstatSync, globSync, openSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
+import { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
+import { readNow } from '../../process/named-file.ts'
 import { type ProcessContext, type Running } from '../../process/run.ts'
 import { StartError } from '../../process/start-error.ts'
 import { examine, type Examined } from './doctor.ts'
@@ -47,15 +50,24 @@ async function dryRun({ settings, operands, stopping }: Context): Promise<void> 
   }
   for (const path of operands.length > 0 ? operands : settings.logPath) {
     if (stopping.aborted) return
-    await reading(path, async () =>
-      path === '-'
-        ? readWholeSource(new StreamSource('-', process.stdin, silent), deliveryLog, verdicts, flush)
-        : readWholeFile(path, deliveryLog, verdicts, flush),
-    )
+    await reading(path, async () => {
+      const stream = path === '-' ? process.stdin : pipeAt(path)
+      return stream
+        ? readWholeSource(new StreamSource(path, stream, silent), deliveryLog, verdicts, flush)
+        : readWholeFile(path, deliveryLog, verdicts, flush)
+    })
   }
   deliveryLog.end()
   const counts = { lines: Object.fromEntries(verdicts), ...deliveryLog.counts(), suppressed }
   process.stderr.write(`${JSON.stringify(counts)}\n`)
+}
+
+/** What can be read once only, such as bash's `<(zcat FILE)`; undefined for all else. @throws Error of the file system */
+function pipeAt(path: string): Readable | undefined {
+  const descriptor = openSync(path, readNow)
+  if (fstatSync(descriptor).isFIFO()) return new Socket({ fd: descriptor, readable: true, writable: false })
+  closeSync(descriptor)
+  return undefined
 }
 
 /** In the given files; without any in the log and its rotations. */
@@ -94,7 +106,7 @@ async function doctor({ settings }: Context): Promise<void> {
         }),
       ),
     tail: async path => {
-      const file = await open(path, 'r')
+      const file = await open(path, readNow)
       try {
         const { size } = await file.stat()
         const bytes = Buffer.alloc(Math.min(size, tailBytes))

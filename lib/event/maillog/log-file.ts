@@ -5,6 +5,7 @@ import type { BigIntStats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { pipeline } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { notRegular, readNow } from '../../process/named-file.ts'
 
 /** How much of a file's beginning tells it from others, in bytes. */
 export const headBytesMax = 1024
@@ -59,12 +60,13 @@ export interface LogFile {
   close: () => Promise<void>
 }
 
-/** @throws Error of the file system */
+/** @throws Error of the file system; for what is no regular file that says so */
 export async function openLogFile(path: string): Promise<LogFile> {
   const compression = compressionOf(path)
-  const handle = await open(path, 'r')
+  const handle = await open(path, readNow)
   try {
     const stats = await handle.stat({ bigint: true })
+    if (!stats.isFile()) throw notRegular()
     return compression ? compressed(path, handle, compression, stats) : plain(path, handle, stats)
   } catch (error) {
     await handle.close().catch(() => undefined)

@@ -1,4 +1,5 @@
 /** Puts the agent together from its settings. */
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { lockDirectory } from '../../durable/directory-lock.ts'
 import { SegmentLog } from '../../durable/segment-log.ts'
@@ -147,6 +148,20 @@ export function validateAgent(settings: Settings<WithCommon<typeof agentOptions>
   readKey(settings.apiKeyFile, settings.apiKey)
   if (settings.walMaxBytes < walBytesMin)
     throw new SettingsError('--wal-max-bytes: expected at least 1MB, so that the largest record of pending events fits')
+  for (const path of settings.logPath)
+    if (isNoFile(path))
+      throw new SettingsError(
+        `--log-path ${path} is not a regular file: send a pipe to standard input, as --log-path -`,
+      )
+}
+
+/** Whether something else than a file is there. What is not there, or can't be looked at, may be so later. */
+function isNoFile(path: string): boolean {
+  try {
+    return !statSync(path).isFile()
+  } catch {
+    return false
+  }
 }
 
 function readKey(file: string | undefined, value: string | undefined): Credential {
