@@ -1,6 +1,6 @@
 /** `./start.sh`: runs, shows and stops the whole pipeline. */
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { consoleOptions } from '../lib/console/options.ts'
@@ -28,6 +28,7 @@ import {
 } from '../lib/pipeline/running-state.ts'
 import { childStopMs, supervisorStopMs } from '../lib/pipeline/stop-time.ts'
 import { ChildFailed, Supervisor } from '../lib/pipeline/supervisor.ts'
+import { makeFolder } from '../lib/process/make-folder.ts'
 import { flag, listOf, oneOf, option, path } from '../lib/process/option.ts'
 import { endProcess, identify, isAlive, type ProcessIdentity } from '../lib/process/process-identity.ts'
 import { Asked, readSettings, SettingsError } from '../lib/process/settings.ts'
@@ -92,7 +93,9 @@ try {
     process.exitCode = 1
   } else if (code === 'EACCES' || code === 'EPERM') {
     console.error(
-      `start.sh: ${file ?? 'a process of the pipeline'} is another user's (${code}): call it as the user that started it`,
+      file === undefined
+        ? `start.sh: a process of the pipeline is another user's (${code}): call it as the user that started it`
+        : `start.sh: ${file} can't be used (${code}): call it as the user that started the pipeline, or choose another --state-dir`,
     )
     process.exitCode = 1
   } else if (code !== undefined && isNoRoom(code)) {
@@ -125,7 +128,7 @@ async function main(argv: readonly string[]): Promise<number> {
       if (line.check) return check()
       if (running) return tellRunning(running)
       if (settings.unlessStopped && existsSync(stoppedMark)) return 0
-      mkdirSync(runDir, { recursive: true })
+      makeFolder(runDir)
       rmSync(stoppedMark, { force: true })
       if (!settings.detach) return supervise()
       // Here, where its progress is seen.
@@ -210,7 +213,7 @@ async function main(argv: readonly string[]): Promise<number> {
   /** For `--unless-stopped`. A full disk keeps nobody from stopping what fills it. */
   function markStopped(): void {
     try {
-      mkdirSync(runDir, { recursive: true })
+      makeFolder(runDir)
       // Made anew: one that root left may be removed by the owner of the folder, not written.
       rmSync(stoppedMark, { force: true })
       writeFileSync(stoppedMark, '')
@@ -264,7 +267,7 @@ async function main(argv: readonly string[]): Promise<number> {
   async function superviseAlone(stopping: AbortSignal, made: (supervisor: Supervisor) => void): Promise<number> {
     const planned = plan()
     const keys = planned.linkKeysFile
-    mkdirSync(join(stateDir, 'log'), { recursive: true })
+    makeFolder(join(stateDir, 'log'))
     if (!installMissing(planned, root)) return 1
     if (keys !== undefined && !existsSync(keys)) {
       makeLinkKeys(keys, root)
@@ -327,7 +330,7 @@ async function endChildren(state: RunningState | undefined): Promise<void> {
 
 /** Starts this same program in the background and waits until it says that all is up; its exit code when it is not. */
 async function startDetached(logFile: string, quiet: boolean): Promise<number> {
-  mkdirSync(resolve(logFile, '..'), { recursive: true })
+  makeFolder(resolve(logFile, '..'))
   const output = openSync(logFile, 'a')
   const before = sizeOf(logFile)
   const args = process.argv.slice(2).filter(word => word !== '--detach' && word !== '-detach')

@@ -141,6 +141,13 @@ test('a full disk is named in one sentence', t => {
   }
 })
 
+test('a state folder that can not be made is named, with the way out', () => {
+  // Where not even root may make one.
+  const { status, stderr } = start('--state-dir', '/sys/mta-tracking')
+  assert.equal(status, 1)
+  assert.match(stderr, /^start\.sh: \/sys\/mta-tracking can't be (?:used|written) \(E\w+\): [^\n]*--state-dir\n$/)
+})
+
 test('in the foreground SIGTERM ends it well', async () => {
   start('stop')
   const foreground = await pipeline.begin()
