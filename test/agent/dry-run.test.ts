@@ -1,7 +1,7 @@
 /** `agent --dry-run`: its standard output is its result. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -61,4 +61,9 @@ test('what is followed is a file', async context => {
     assert.equal((await exited).code, 1)
     assert.match(output.stdout + output.stderr, /--log-path \S+ is not a regular file: send a pipe to standard input/)
   }
+  // A folder that happens to be called so is not what is meant.
+  mkdirSync(join(dir, 'journald'))
+  const args = [`${root}cmd/agent.ts`, '--check', '--api-key=key', '--log-path=journald']
+  const { exited, output } = await startProcess('node', args, { cwd: dir })
+  assert.equal((await exited).code, 0, output.stdout + output.stderr)
 })

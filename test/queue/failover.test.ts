@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, describe, it } from 'node:test'
 import { until } from '../support/process.ts'
-import { startRedis } from '../support/redis.ts'
+import { startRedis, type TestRedis } from '../support/redis.ts'
 import { closeAll, expectAll, hooks, metric, openConsumer, openProducer } from './queue-under-test.ts'
 
 afterEach(closeAll)
@@ -59,36 +59,22 @@ describe('the queue, when Redis fails over', () => {
     }
   })
 
-  it('queues again what the same server has lost because it was the replica of another for a while', async () => {
-    const [redis, other] = await Promise.all([startRedis(), startRedis(['--repl-diskless-sync-delay', '0'])])
-    try {
-      const ours = hooks(redis.url)
-      const { safe, push } = await openProducer(ours)
-      for (let i = 0; i < 50; i++) await push()
-      await redis.client.replicaof('127.0.0.1', other.port)
-      await until('it to have taken over what the other has', async () => (await redis.client.dbsize()) === 0)
+  it('queues again what the same server has lost because it was the replica of another for a while', () =>
+    withTwo(async ({ redis, ours, safe, push, loseAll }) => {
+      await loseAll()
       await until('it to be found out', async () => (await push()) === 'spilled')
       await redis.client.replicaof('NO', 'ONE')
       await until('an event to be queued', async () => (await push()) === 'queued')
       await expectAll(await openConsumer(ours), safe)
-    } finally {
-      await closeAll()
-      await Promise.all([redis.stop(), other.stop()])
-    }
-  })
+    }))
 
   for (const [how, isSeen] of [
     ['while it is one', true],
     ['after it was one for a moment', false],
   ] as const) {
-    it(`queues again what a server has lost as a replica, though nothing is pushed meanwhile: found out ${how}`, async () => {
-      const [redis, other] = await Promise.all([startRedis(), startRedis(['--repl-diskless-sync-delay', '0'])])
-      try {
-        const ours = hooks(redis.url)
-        const { safe, push } = await openProducer(ours)
-        for (let i = 0; i < 50; i++) await push()
-        await redis.client.replicaof('127.0.0.1', other.port)
-        await until('it to have taken over what the other has', async () => (await redis.client.dbsize()) === 0)
+    it(`queues again what a server has lost as a replica, though nothing is pushed meanwhile: found out ${how}`, () =>
+      withTwo(async ({ redis, ours, safe, loseAll }) => {
+        await loseAll()
         if (isSeen) await until('health to say so', () => /replica/.test(JSON.stringify(ours.health.report())))
         await redis.client.replicaof('NO', 'ONE')
         await until(
@@ -97,28 +83,43 @@ describe('the queue, when Redis fails over', () => {
         )
         assert.equal(await metric(ours.metrics, 'test_events_requeued_total'), 50)
         await expectAll(await openConsumer(ours), safe)
-      } finally {
-        await closeAll()
-        await Promise.all([redis.stop(), other.stop()])
-      }
-    })
+      }))
   }
 
-  it('goes on where the first replica comes: nothing is repeated', async () => {
-    const [redis, other] = await Promise.all([startRedis(['--repl-diskless-sync-delay', '0']), startRedis()])
-    try {
-      const ours = hooks(redis.url)
-      const { safe, push } = await openProducer(ours)
-      for (let i = 0; i < 50; i++) await push()
+  it('goes on where the first replica comes: nothing is repeated', () =>
+    withTwo(async ({ redis, other, ours, safe, push }) => {
       await other.client.replicaof('127.0.0.1', redis.port)
       await until('the replica to be there', async () => /slave0:.*online/.test(await redis.client.info('replication')))
       await new Promise(resolve => setTimeout(resolve, 1_500))
       await until('an event to be queued', async () => (await push()) === 'queued')
       assert.equal(await metric(ours.metrics, 'test_events_requeued_total'), 0)
       await expectAll(await openConsumer(ours), safe)
-    } finally {
-      await closeAll()
-      await Promise.all([redis.stop(), other.stop()])
-    }
-  })
+    }))
 })
+
+/** A producer that has pushed 50 events to one of two servers. */
+async function withTwo(run: (two: Two) => Promise<void>): Promise<void> {
+  const undelayed = ['--repl-diskless-sync-delay', '0']
+  const [redis, other] = await Promise.all([startRedis(undelayed), startRedis(undelayed)])
+  try {
+    const ours = hooks(redis.url)
+    const { safe, push } = await openProducer(ours)
+    for (let i = 0; i < 50; i++) await push()
+    const loseAll = async () => {
+      await redis.client.replicaof('127.0.0.1', other.port)
+      await until('it to have taken over what the other has', async () => (await redis.client.dbsize()) === 0)
+    }
+    await run({ redis, other, ours, safe, push, loseAll })
+  } finally {
+    await closeAll()
+    await Promise.all([redis.stop(), other.stop()])
+  }
+}
+
+interface Two extends Pick<Awaited<ReturnType<typeof openProducer>>, 'safe' | 'push'> {
+  readonly redis: TestRedis
+  readonly other: TestRedis
+  readonly ours: ReturnType<typeof hooks>
+  /** Makes the first the replica of the second, which has nothing. */
+  readonly loseAll: () => Promise<void>
+}

@@ -76,7 +76,7 @@ export class HeaderMemory {
     // Not what was only recalled: another process may have saved a later one since.
     if (this.#untold === undefined) return
     // A short input is over before the connection is made.
-    if (await this.#isReady(commandMs)) await this.#tellRedis(this.#untold)
+    if (await this.#isReady(performance.now() + commandMs)) await this.#tellRedis(this.#untold)
   }
 
   get #file(): string {
@@ -113,27 +113,24 @@ export class HeaderMemory {
   async #askRedis(): Promise<string | undefined> {
     const { redis } = this.#options
     const deadline = performance.now() + redisWaitMs
-    while (await this.#isReady(deadline - performance.now())) {
+    while (await this.#isReady(deadline)) {
       try {
         return (await answered(redis.get(this.#key), commandMs)) ?? undefined
       } catch {
         // Asked again.
         await new Promise(resolve => setTimeout(resolve, pollMs))
       }
-      if (performance.now() > deadline) break
     }
     return undefined
   }
 
-  /** Whether Redis is there, or comes within `waitMs`. */
-  async #isReady(waitMs: number): Promise<boolean> {
-    const { redis } = this.#options
-    const deadline = performance.now() + waitMs
-    while (redis.status !== 'ready') {
-      if (performance.now() > deadline) return false
+  /** Whether Redis is there, or comes, before a time by performance.now. */
+  async #isReady(deadline: number): Promise<boolean> {
+    while (performance.now() < deadline) {
+      if (this.#options.redis.status === 'ready') return true
       await new Promise(resolve => setTimeout(resolve, pollMs))
     }
-    return true
+    return false
   }
 }
 

@@ -70,7 +70,7 @@ class MatchedLogs {
   /** Forgets logs of earlier runs of which nothing is left. */
   async forgetGone(): Promise<void> {
     for (const id of this.#logs.known) {
-      if (!isFile(id) || this.#followed.has(id) || (await isAnythingLeft(id))) continue
+      if (!isPath(id) || this.#followed.has(id) || (await isAnythingLeft(id))) continue
       this.#gone.add(id)
       this.#logs.forget(id)
     }
@@ -127,7 +127,8 @@ class MatchedLogs {
   }
 }
 
-function isFile(id: string): boolean {
+/** Whether a log is the path of a file, in contrast to standard input and the journal. */
+export function isPath(id: string): boolean {
   return id !== '-' && id !== 'journald'
 }
 

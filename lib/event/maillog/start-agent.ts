@@ -14,7 +14,7 @@ import { Uploader } from '../upload/uploader.ts'
 import { Agent } from './agent.ts'
 import { AgentState, type Positions } from './agent-state.ts'
 import { customSmtpEvents, EventUpload } from './event-upload.ts'
-import { followLogs } from './follow-logs.ts'
+import { followLogs, isPath } from './follow-logs.ts'
 import type { FilePosition } from './log-file.ts'
 import { makeDeliveryLog } from './make-delivery-log.ts'
 import type { agentOptions } from './options.ts'
@@ -149,7 +149,7 @@ export function validateAgent(settings: Settings<WithCommon<typeof agentOptions>
   if (settings.walMaxBytes < walBytesMin)
     throw new SettingsError('--wal-max-bytes: expected at least 1MB, so that the largest record of pending events fits')
   for (const path of settings.logPath)
-    if (isNoFile(path))
+    if (isPath(path) && isNoFile(path))
       throw new SettingsError(
         `--log-path ${path} is not a regular file: send a pipe to standard input, as --log-path -`,
       )
